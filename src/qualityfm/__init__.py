@@ -1,0 +1,1 @@
+"""QualityFM: signal quality of ICU and operating-room waveforms."""

@@ -1,0 +1,1 @@
+"""One map over work items; knows nothing of waveforms."""

@@ -1,0 +1,1 @@
+"""Figures that survive a reviewer: splits, intervals, probes."""

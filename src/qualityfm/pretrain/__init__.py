@@ -1,0 +1,1 @@
+"""Self-distillation on pairs of better and worse segments."""

@@ -1,0 +1,269 @@
+"""The nouns that travel through QualityFM: what a recording, a segment and its quality are.
+
+Missing samples are NaN everywhere, in floats of physical units as in scaled ones; nothing here computes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntFlag, StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt16
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class ChannelKind(StrEnum):
+    """What a channel measures, whatever the file calls it."""
+
+    ECG = "ecg"
+    PPG = "ppg"
+    ABP = "abp"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """One channel as found in a file: its own rate and unit, nothing resampled, nothing filled.
+
+    Attributes:
+        name: The channel's name in the file, such as "II" or "PLETH".
+        kind: What it measures.
+        unit: Physical unit of `samples` ("mV", "mmHg", "NU" for an arbitrary unit).
+        sample_rate_hz: Samples per second.
+        samples: Physical values; NaN where nothing was recorded.
+        start_s: Time of the first sample in seconds after the start of the recording.
+    """
+
+    name: str
+    kind: ChannelKind
+    unit: str
+    sample_rate_hz: float
+    samples: Float32[np.ndarray, " time"]
+    start_s: float = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate_hz
+
+    def __repr__(self) -> str:
+        return f"Signal({self.name!r}, {self.kind}, {self.duration_s:.1f} s at {self.sample_rate_hz:g} Hz, {self.unit})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """Signals of one patient over one stretch of time, as found.
+
+    Attributes:
+        recording_id: Name that is unique within its archive.
+        subject_id: Patient, or None where the archive does not say; splits by patient need it.
+        start: Date and time of the first sample where the file gives it.
+        signals: The channels, in file order.
+        notes: Repairs and oddities met while reading, one line each; never text about the patient.
+    """
+
+    recording_id: str
+    subject_id: str | None
+    start: dt.datetime | None
+    signals: tuple[Signal, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the start of the recording to the end of its longest channel."""
+        return max((s.start_s + s.duration_s for s in self.signals), default=0.0)
+
+    def of_kind(self, kind: ChannelKind) -> tuple[Signal, ...]:
+        """Return the channels of one kind, in file order."""
+        return tuple(s for s in self.signals if s.kind == kind)
+
+    def __repr__(self) -> str:
+        lines = [f"Recording {self.recording_id!r}, {self.duration_s:.1f} s, {len(self.signals)} channels"]
+        return "\n  ".join([*lines, *map(repr, self.signals)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A stretch of a recording in the form a model takes: fixed channel slots, one rate, scaled.
+
+    Attributes:
+        recording_id: Recording it was cut from.
+        subject_id: Patient, or None.
+        start_s: Seconds from the start of the recording.
+        sample_rate_hz: Samples per second of every channel.
+        kinds: What each slot holds.
+        names: The file's channel name in each slot; None for a slot that the recording cannot fill.
+        units: Physical unit of each slot; "" for an empty slot.
+        values: Scaled samples; NaN where missing, interpolated where a short gap was filled.
+        is_real: True where a sample was recorded; a filled sample is finite in `values` and False here.
+        center: Physical value that became 0, per channel.
+        scale: Physical size of 1, per channel.
+    """
+
+    recording_id: str
+    subject_id: str | None
+    start_s: float
+    sample_rate_hz: float
+    kinds: tuple[ChannelKind, ...]
+    names: tuple[str | None, ...]
+    units: tuple[str, ...]
+    values: Float32[np.ndarray, "channel time"]
+    is_real: Bool[np.ndarray, "channel time"]
+    center: Float32[np.ndarray, " channel"]
+    scale: Float32[np.ndarray, " channel"]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return float(self.values.shape[1] / self.sample_rate_hz)
+
+    def physical(self) -> Float32[np.ndarray, "channel time"]:
+        """Return the samples in the channels' own units (mV, mmHg), scaling undone; clipped extremes stay clipped."""
+        return np.asarray(self.values * self.scale[:, None] + self.center[:, None])
+
+    def to_tensor(self) -> Any:
+        """Return `values` as a float32 torch tensor [channel time]; needs the extra `torch`."""
+        import torch
+
+        return torch.from_numpy(self.values.copy())
+
+    def __repr__(self) -> str:
+        filled = ", ".join(f"{name}:{kind}" for name, kind in zip(self.names, self.kinds, strict=True) if name)
+        return f"Segment({self.recording_id!r} at {self.start_s:g} s, {self.duration_s:g} s, {filled or 'no channel'})"
+
+
+class Cause(IntFlag):
+    """Why a second of a channel is not trusted; several may hold at once."""
+
+    NONE = 0
+    ABSENT = 1  # the recording has no such channel
+    DROPOUT = 2  # samples missing
+    FLAT = 4
+    SATURATION = 8
+    BASELINE = 16  # baseline wander
+    NOISE = 32  # muscle or other wide-band noise
+    MOTION = 64
+    SPIKE = 128
+    LOW_AMPLITUDE = 256  # low perfusion, or an ECG too small to trust
+    HIGH_AMPLITUDE = 512  # outside the physiological range
+    DISAGREEMENT = 1024  # ECG and pulse do not belong together
+
+    @property
+    def words(self) -> str:
+        """The causes as text, such as "flat, motion"; empty when there is none."""
+        return ", ".join(member.name.lower().replace("_", " ") for member in Cause if member in self and member.name)
+
+
+#: Lower bounds of the grades A to D (E is the rest). Source: Guo, Chen, Ferrario, arXiv 2509.06516 (2025).
+GRADE_CUTS = {"A": 0.9, "B": 0.7, "C": 0.5, "D": 0.3}
+
+
+def grade(quality: float) -> str:
+    """Return the letter A (best) to E of a quality in [0, 1].
+
+    Source: five grades cut at 0.9, 0.7, 0.5 and 0.3, Guo, Chen, Ferrario, arXiv 2509.06516 (2025).
+
+    Example:
+        >>> grade(0.95), grade(0.1)
+        ('A', 'E')
+    """
+    return next((letter for letter, cut in GRADE_CUTS.items() if quality >= cut), "E")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityScore:
+    """Quality of a recording's segments, per channel and per second, with reasons. 1 is perfect, 0 is useless.
+
+    Attributes:
+        recording_id: The recording that was scored.
+        segment_start_s: Start of each segment in seconds from the start of the recording.
+        segment_length_s: Seconds of recording in each segment (the last one may be shorter than the others).
+        kinds: What each channel slot holds.
+        names: The file's channel names; None for a slot that the recording cannot fill.
+        quality: Quality in [0, 1] of each second; 0 in an empty slot. Never NaN.
+        causes: `Cause` flags of each second.
+        overall: Joint quality in [0, 1] of each segment over the channels that are there.
+        model_quality: The same as `quality`, estimated by a model's quality head; None without a model.
+    """
+
+    recording_id: str
+    segment_start_s: Float[np.ndarray, " segment"]
+    segment_length_s: Float[np.ndarray, " segment"]
+    kinds: tuple[ChannelKind, ...]
+    names: tuple[str | None, ...]
+    quality: Float32[np.ndarray, "segment channel second"]
+    causes: UInt16[np.ndarray, "segment channel second"]
+    overall: Float32[np.ndarray, " segment"]
+    model_quality: Float32[np.ndarray, "segment channel second"] | None = None
+
+    @property
+    def grades(self) -> list[str]:
+        """Letter A to E of each segment's overall quality."""
+        return [grade(float(q)) for q in self.overall]
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for s, (start_s, length_s) in enumerate(zip(self.segment_start_s, self.segment_length_s, strict=True)):
+            num_seconds = min(self.quality.shape[2], int(np.ceil(length_s - 1e-9)))
+            for c, name in enumerate(self.names):
+                if name is None:
+                    continue
+                for second in range(num_seconds):
+                    row = {
+                        "recording": self.recording_id,
+                        "segment": s,
+                        "start_s": float(start_s) + second,
+                        "channel": name,
+                        "kind": str(self.kinds[c]),
+                        "quality": round(float(self.quality[s, c, second]), 4),
+                        "causes": Cause(int(self.causes[s, c, second])).words,
+                    }
+                    if self.model_quality is not None:
+                        row["model_quality"] = round(float(self.model_quality[s, c, second]), 4)
+                    yield row
+
+    @cached_property
+    def seconds(self) -> list[dict[str, Any]]:
+        """One row for each second of each channel: recording, segment, start_s, channel, kind, quality, causes."""
+        return list(self._rows())
+
+    @cached_property
+    def segments(self) -> list[dict[str, Any]]:
+        """One row for each segment: recording, segment, start_s, quality, grade, and each channel's mean quality."""
+        rows = []
+        for s, start_s in enumerate(self.segment_start_s):
+            num_seconds = max(1, min(self.quality.shape[2], int(np.ceil(self.segment_length_s[s] - 1e-9))))
+            row: dict[str, Any] = {
+                "recording": self.recording_id,
+                "segment": s,
+                "start_s": float(start_s),
+                "quality": round(float(self.overall[s]), 4),
+                "grade": self.grades[s],
+            }
+            for c, name in enumerate(self.names):
+                if name is not None:
+                    row[f"quality_{name}"] = round(float(self.quality[s, c, :num_seconds].mean()), 4)
+            rows.append(row)
+        return rows
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return `seconds` as a pandas frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.seconds)
+
+    def __repr__(self) -> str:
+        channels = ", ".join(n for n in self.names if n)
+        lines = [f"QualityScore of {self.recording_id!r}: {len(self.overall)} segments, channels {channels or 'none'}"]
+        for row in self.segments[:8]:
+            means = "  ".join(f"{n} {row[f'quality_{n}']:.2f}" for n in self.names if n)
+            lines.append(f"{row['start_s']:8.1f} s  {row['grade']}  {row['quality']:.2f}   {means}")
+        if len(self.segments) > 8:
+            lines.append(f"... and {len(self.segments) - 8} more")
+        return "\n  ".join(lines)

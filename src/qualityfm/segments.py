@@ -1,0 +1,324 @@
+"""Recording -> segments: align, resample, fill short gaps, cut, scale. THE shared step.
+
+Training, command line, Python and every later door cut with this code; its settings (`SegmentConfig`) travel inside
+shard sets and checkpoints. Bulk code works on `SegmentBlock`, all segments of one recording in one array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32
+from scipy.signal import resample_poly
+
+from qualityfm.errors import ConfigError, SignalError, problem
+from qualityfm.records import ChannelKind, Recording, Segment, Signal
+
+#: A sample beyond this cannot come from a sensor; it is treated as missing (our own bound: float32 sums stay finite).
+MAX_ABS_SAMPLE = 1e9
+
+#: Smallest `scale` of a channel in its own unit, so that a flat line stays flat instead of becoming amplified noise:
+#: 10 uV, 1 mmHg, and for an arbitrary unit a millionth of its level. Our own choice, docs/decisions/0003.
+SCALE_FLOORS = {ChannelKind.ECG: 0.01, ChannelKind.ABP: 1.0}
+RELATIVE_SCALE_FLOOR = 1e-6
+
+#: Interquartile range of a standard normal distribution; makes the robust scale comparable to a standard deviation.
+NORMAL_IQR = 1.349
+
+#: Leads of choice for the first ECG slot: lead II is what the paper uses, the others are its next of kin.
+PREFERRED_ECG = ("II", "MLII", "MCL1", "I", "III", "V")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentConfig:
+    """How recordings become segments.
+
+    Attributes:
+        channels: Kind of each slot; a recording fills the slots it has channels for, the others stay empty.
+        sample_rate_hz: Rate of every slot, Hz.
+        segment_s: Length of a segment, s.
+        step_s: Distance between the starts of two segments, s.
+        max_filled_gap_s: Longest gap that is interpolated, s; longer ones stay missing.
+        scaling: "robust" takes each channel's median to 0 and its interquartile range / 1.349 to 1; "minmax" takes the
+            range of all channels together to [-1, 1], as the paper does; "none" keeps physical units.
+        clip: Scaled values are held within +-clip.
+        required: Kinds without which a segment is not worth keeping for training.
+        max_missing_fraction: For training, a channel with a larger missing share counts as absent from its segment.
+        drop_constant: For training, a segment with a constant required channel is dropped, as in the paper.
+        min_recording_s: For training, shorter recordings are skipped.
+    """
+
+    channels: tuple[ChannelKind, ...] = (ChannelKind.ECG, ChannelKind.ECG, ChannelKind.PPG, ChannelKind.ABP)
+    sample_rate_hz: float = 125.0
+    segment_s: float = 30.0
+    step_s: float = 30.0
+    max_filled_gap_s: float = 0.2
+    scaling: Literal["robust", "minmax", "none"] = "robust"
+    clip: float = 20.0
+    required: tuple[ChannelKind, ...] = ()
+    max_missing_fraction: float = 0.5
+    drop_constant: bool = False
+    min_recording_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in ("sample_rate_hz", "segment_s", "step_s", "clip"):
+            value = getattr(self, field)
+            if not 0 < value < 1e6:
+                raise ConfigError(
+                    problem("wrong setting", where="segments", field=field, found=value, expected="0 < x < 1e6")
+                )
+        if abs(self.num_samples - self.segment_s * self.sample_rate_hz) > 1e-6:
+            raise ConfigError(
+                problem(
+                    "wrong setting",
+                    where="segments",
+                    field="segment_s",
+                    found=self.segment_s,
+                    expected=f"a whole number of samples at {self.sample_rate_hz:g} Hz",
+                )
+            )
+        if not self.channels:
+            raise ConfigError(
+                problem("wrong setting", where="segments", field="channels", found=[], expected="at least one kind")
+            )
+
+    @property
+    def num_samples(self) -> int:
+        """Samples in a segment."""
+        return round(self.segment_s * self.sample_rate_hz)
+
+    @property
+    def num_seconds(self) -> int:
+        """Seconds in a segment, a begun one included."""
+        return int(np.ceil(self.segment_s - 1e-9))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentBlock:
+    """All segments of one recording in one array: the bulk form of `Segment`, with the same meaning of every field.
+
+    Attributes:
+        start_s: Start of each segment, s.
+        length_s: Seconds of recording inside each segment; the last may be short, its rest is missing.
+        values: Physical samples, not scaled; NaN where missing.
+        is_real: True where a sample was recorded.
+    """
+
+    recording_id: str
+    subject_id: str | None
+    config: SegmentConfig
+    names: tuple[str | None, ...]
+    units: tuple[str, ...]
+    start_s: np.ndarray
+    length_s: np.ndarray
+    values: Float32[np.ndarray, "segment channel time"]
+    is_real: Bool[np.ndarray, "segment channel time"]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaled:
+    """Scaled samples and what scaling removed; `values * scale + center` are the physical samples again."""
+
+    values: Float32[np.ndarray, "segment channel time"]
+    center: Float32[np.ndarray, "segment channel"]
+    scale: Float32[np.ndarray, "segment channel"]
+
+
+def cut_segments(recording: Recording, config: SegmentConfig | None = None) -> list[Segment]:
+    """Cut a recording into scaled segments on one clock; the last one is filled up with missing samples.
+
+    Args:
+        recording: Channels of any rates, NaN where missing.
+        config: Rate, length, slots and scaling; the defaults are those of `qualityfm-tiny`.
+
+    Returns:
+        The segments in time order.
+
+    Raises:
+        SignalError: The recording has no channel that fits a slot, or no samples.
+
+    Example:
+        >>> import numpy as np
+        >>> wave = np.sin(np.arange(5000) / 20).astype(np.float32)
+        >>> ecg = Signal(name="II", kind=ChannelKind.ECG, unit="mV", sample_rate_hz=250.0, samples=wave)
+        >>> recording = Recording(recording_id="r1", subject_id=None, start=None, signals=(ecg,))
+        >>> cut_segments(recording, SegmentConfig(segment_s=10.0, step_s=10.0))[0].values.shape
+        (4, 1250)
+    """
+    config = config or SegmentConfig()
+    block = cut_block(recording, config)
+    scaled = scale_values(block.values, config)
+    return [
+        Segment(
+            recording_id=block.recording_id,
+            subject_id=block.subject_id,
+            start_s=float(block.start_s[i]),
+            sample_rate_hz=config.sample_rate_hz,
+            kinds=config.channels,
+            names=block.names,
+            units=block.units,
+            values=scaled.values[i],
+            is_real=block.is_real[i],
+            center=scaled.center[i],
+            scale=scaled.scale[i],
+        )
+        for i in range(len(block))
+    ]
+
+
+def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
+    """Return all segments of a recording, aligned and resampled, in physical units.
+
+    Raises:
+        SignalError: The recording has no channel that fits a slot, or no samples.
+    """
+    slots = assign_slots(recording, config.channels)
+    if not any(slots):
+        found = [f"{s.name}:{s.kind}" for s in recording.signals]
+        expected = f"a channel of {', '.join(sorted(set(config.channels)))}"
+        raise SignalError(
+            problem("nothing to cut", where=recording.recording_id, field="channels", found=found, expected=expected)
+        )
+    duration_s = max(s.start_s + s.duration_s for s in slots if s)
+    if duration_s <= 0:
+        raise SignalError(
+            problem("nothing to cut", where=recording.recording_id, field="samples", found=0, expected="at least one")
+        )
+    num_segments = max(1, int(np.ceil((duration_s - config.segment_s) / config.step_s - 1e-6)) + 1)
+    start_s = np.arange(num_segments) * config.step_s
+    starts = np.round(start_s * config.sample_rate_hz).astype(int)
+    num_samples = int(starts[-1]) + config.num_samples
+
+    index = starts[:, None] + np.arange(config.num_samples)
+    values = np.full((num_segments, len(slots), config.num_samples), np.nan, np.float32)
+    is_real = np.zeros(values.shape, bool)
+    for c, signal in enumerate(slots):
+        if signal is not None:
+            line, real = _on_clock(signal, config, num_samples)
+            values[:, c], is_real[:, c] = line[index], real[index]
+    return SegmentBlock(
+        recording_id=recording.recording_id,
+        subject_id=recording.subject_id,
+        config=config,
+        names=tuple(s.name if s else None for s in slots),
+        units=tuple(s.unit if s else "" for s in slots),
+        start_s=start_s,
+        length_s=np.clip(duration_s - start_s, 0.0, config.segment_s),
+        values=values,
+        is_real=is_real,
+    )
+
+
+def assign_slots(recording: Recording, kinds: tuple[ChannelKind, ...]) -> list[Signal | None]:
+    """Return the signal for each slot: preferred ECG leads first, then file order; None where there is none left.
+
+    A channel without a single finite sample gives way to a live one of its kind.
+    """
+
+    def rank(signal: Signal) -> tuple[bool, int]:
+        is_dead = not np.isfinite(signal.samples).any()
+        is_preferred = signal.kind == ChannelKind.ECG and signal.name.upper() in PREFERRED_ECG
+        return is_dead, PREFERRED_ECG.index(signal.name.upper()) if is_preferred else len(PREFERRED_ECG)
+
+    waiting = {kind: sorted(recording.of_kind(kind), key=rank) for kind in set(kinds)}
+    return [waiting[kind].pop(0) if waiting[kind] else None for kind in kinds]
+
+
+def _on_clock(signal: Signal, config: SegmentConfig, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one signal's values and realness on the common clock, which starts with the recording."""
+    samples = signal.samples
+    real = np.isfinite(samples) & (np.abs(samples) < MAX_ABS_SAMPLE)
+    line = np.full(num_samples, np.nan, np.float32)
+    is_real = np.zeros(num_samples, bool)
+    if not real.any():
+        return line, is_real
+    filled = np.interp(np.arange(len(samples)), np.flatnonzero(real), samples[real])
+    resampled = resample(filled, signal.sample_rate_hz, config.sample_rate_hz)
+
+    # Position of every clock tick in source samples; a tick is real where both its source neighbours are.
+    ticks = np.arange(num_samples)
+    position = (ticks / config.sample_rate_hz - signal.start_s) * signal.sample_rate_hz
+    inside = (position >= -0.5) & (position <= len(samples) - 0.5)
+    left = np.clip(np.floor(position + 1e-6).astype(int), 0, len(samples) - 1)
+    right = np.clip(np.ceil(position - 1e-6).astype(int), 0, len(samples) - 1)
+    is_real[inside] = (real[left] & real[right])[inside]
+
+    shift = signal.start_s * config.sample_rate_hz
+    if abs(shift - round(shift)) < 1e-6:
+        source = ticks - round(shift)
+        usable = inside & (source >= 0) & (source < len(resampled))
+        line[usable] = resampled[source[usable]]
+    else:
+        line[inside] = np.interp(ticks[inside] - shift, np.arange(len(resampled)), resampled)
+    is_real &= np.isfinite(line)
+    line[_long_gaps(is_real, round(config.max_filled_gap_s * config.sample_rate_hz))] = np.nan
+    return line, is_real
+
+
+def _long_gaps(is_real: np.ndarray, max_length: int) -> np.ndarray:
+    """Return where runs of unreal samples are longer than `max_length`, or touch an end of the signal."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], is_real, [True])).astype(np.int8)))
+    long = np.zeros(len(is_real), bool)
+    for begin, end in edges.reshape(-1, 2):
+        if end - begin > max_length or begin == 0 or end == len(is_real):
+            long[begin:end] = True
+    return long
+
+
+def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
+    """Return samples at another rate, low-pass filtered against aliasing, first sample at the same instant.
+
+    Rates whose ratio is a small fraction go through one polyphase filter (scipy.signal.resample_poly). Others
+    (62.4725 Hz) go to a rate at least four times the target by the same filter and are then interpolated at the exact
+    instants, so that no drift builds up over a day.
+
+    Args:
+        samples: Finite samples [time].
+        from_hz: Their rate, Hz.
+        to_hz: Rate wanted, Hz.
+    """
+    if from_hz == to_hz or len(samples) < 2:
+        return samples
+    ratio = Fraction(to_hz / from_hz).limit_denominator(1000)
+    if abs(ratio * from_hz / to_hz - 1) < 1e-10:
+        return np.asarray(resample_poly(samples, ratio.numerator, ratio.denominator, padtype="line"))
+    if to_hz < from_hz:  # band-limit first, at the source's own rate
+        factor = Fraction(to_hz / from_hz).limit_denominator(50)
+        narrow = resample_poly(samples, factor.numerator, factor.denominator, padtype="line")
+        mid_hz = from_hz * factor.numerator / factor.denominator
+    else:
+        narrow, mid_hz = samples, from_hz
+    up = int(np.ceil(4 * to_hz / mid_hz))
+    fine = resample_poly(narrow, up, 1, padtype="line")
+    num_out = int(np.floor((len(samples) - 1) / from_hz * to_hz + 1e-9)) + 1
+    return np.asarray(np.interp(np.arange(num_out) / to_hz, np.arange(len(fine)) / (mid_hz * up), fine))
+
+
+def scale_values(values: Float32[np.ndarray, "segment channel time"], config: SegmentConfig) -> Scaled:
+    """Return segments scaled as `config.scaling` says, with center and scale kept; missing samples stay NaN.
+
+    Statistics come from the segment itself, so that a single segment, a day and a stream scale alike.
+    """
+    num_segments, num_channels, _ = values.shape
+    center = np.zeros((num_segments, num_channels), np.float32)
+    scale = np.ones((num_segments, num_channels), np.float32)
+    if config.scaling == "robust":
+        for s, c in np.argwhere(np.isfinite(values).any(axis=2)):
+            line = values[s, c]
+            q1, median, q3 = np.percentile(line[np.isfinite(line)], (25, 50, 75))
+            floor = max(SCALE_FLOORS.get(config.channels[c], 0.0), RELATIVE_SCALE_FLOOR * abs(median), 1e-12)
+            center[s, c], scale[s, c] = median, max((q3 - q1) / NORMAL_IQR, floor)
+    elif config.scaling == "minmax":
+        for s in np.flatnonzero(np.isfinite(values).any(axis=(1, 2))):
+            low, high = np.nanmin(values[s]), np.nanmax(values[s])
+            center[s], scale[s] = (low + high) / 2, max((high - low) / 2, 1e-12)
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = (values - center[..., None]) / scale[..., None]
+        scaled = np.clip(scaled, -config.clip, config.clip)
+    return Scaled(values=scaled.astype(np.float32), center=center, scale=scale)

@@ -1,0 +1,1 @@
+"""Signal processing in numpy and scipy: pure functions, batch first."""

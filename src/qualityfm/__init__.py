@@ -1,1 +1,67 @@
-"""QualityFM: signal quality of ICU and operating-room waveforms."""
+"""QualityFM: signal quality of ICU and operating-room waveforms.
+
+The public names load on first use; importing the package loads neither torch nor numpy.
+
+Example:
+    >>> import qualityfm
+    >>> qualityfm.grade(0.95)
+    'A'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qualityfm.inference.predictor import Embeddings as Embeddings
+    from qualityfm.inference.predictor import Predictor as Predictor
+    from qualityfm.inference.predictor import load_model as load_model
+    from qualityfm.inference.report import write_report as write_report
+    from qualityfm.quality.score import score_quality as score_quality
+    from qualityfm.records import Cause as Cause
+    from qualityfm.records import ChannelKind as ChannelKind
+    from qualityfm.records import QualityScore as QualityScore
+    from qualityfm.records import Recording as Recording
+    from qualityfm.records import Segment as Segment
+    from qualityfm.records import Signal as Signal
+    from qualityfm.records import grade as grade
+    from qualityfm.segments import SegmentConfig as SegmentConfig
+    from qualityfm.segments import cut_segments as cut_segments
+    from qualityfm.sources import find_recordings as find_recordings
+    from qualityfm.sources import open_recording as open_recording
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Cause": "records",
+    "ChannelKind": "records",
+    "Embeddings": "inference.predictor",
+    "Predictor": "inference.predictor",
+    "QualityScore": "records",
+    "Recording": "records",
+    "Segment": "records",
+    "SegmentConfig": "segments",
+    "Signal": "records",
+    "cut_segments": "segments",
+    "find_recordings": "sources",
+    "grade": "records",
+    "load_model": "inference.predictor",
+    "open_recording": "sources",
+    "score_quality": "quality.score",
+    "write_report": "inference.report",
+}
+
+__all__ = sorted([*_HOMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'qualityfm' has no attribute {name!r}")
+    value = getattr(import_module(f"qualityfm.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,171 @@
+"""From a checkpoint to scores and embeddings of a recording, cut by the checkpoint's own recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+
+from qualityfm.errors import ConfigError, problem
+from qualityfm.models.checkpoint import CARD, load_checkpoint
+from qualityfm.models.encoder import Encoded
+from qualityfm.models.network import Network
+from qualityfm.quality.score import score_block
+from qualityfm.records import QualityScore, Recording
+from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, scale_values
+
+if TYPE_CHECKING:
+    import pandas
+
+#: Segments that go through the network together; 32 keeps a 30-s model below some 300 MB.
+BATCH_SEGMENTS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embeddings:
+    """One vector for each segment of a recording.
+
+    Attributes:
+        recording_id: The recording.
+        segment_start_s: Start of each segment, s.
+        vectors: Mean of the encoder's tokens over the segment.
+    """
+
+    recording_id: str
+    segment_start_s: Float[np.ndarray, " segment"]
+    vectors: Float32[np.ndarray, "segment width"]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a frame with recording, start_s and one column for each feature."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.vectors, columns=[f"feature_{i}" for i in range(self.vectors.shape[1])])
+        frame.insert(0, "start_s", self.segment_start_s)
+        frame.insert(0, "recording", self.recording_id)
+        return frame
+
+    def to_tensor(self) -> torch.Tensor:
+        """Return the vectors as a float32 tensor [segment width]."""
+        return torch.from_numpy(self.vectors.copy())
+
+    def __repr__(self) -> str:
+        num_segments, width = self.vectors.shape
+        return f"Embeddings of {self.recording_id!r}: {num_segments} segments x {width} features"
+
+
+class Predictor:
+    """A loaded model. It cuts and scales as its checkpoint says, whatever the defaults of today are.
+
+    Args:
+        network: In evaluation mode.
+        card: The checkpoint's model.json.
+    """
+
+    def __init__(self, network: Network, card: dict[str, Any]) -> None:
+        self.network = network
+        self.card = card
+
+    @property
+    def segments(self) -> SegmentConfig:
+        """How recordings are cut for this model."""
+        return self.network.segments
+
+    @property
+    def name(self) -> str:
+        """The name on the checkpoint's card."""
+        return str(self.card.get("name", "unnamed"))
+
+    def score(self, recording: Recording) -> QualityScore:
+        """Return the classical quality of every second, with the model's estimate beside it.
+
+        A model without a quality head (the `paper-*` family) leaves `model_quality` None.
+
+        Raises:
+            SignalError: The recording has no channel that the model takes.
+        """
+        block = cut_block(recording, self.segments)
+        score = score_block(block)
+        if self.network.quality is None:
+            return score
+        num_seconds = score.quality.shape[2]
+        parts = [self._qualities(encoded)[..., :num_seconds] for encoded in self._encode(block)]
+        estimate = np.concatenate(parts)
+        estimate[:, [name is None for name in block.names]] = 0.0
+        return replace(score, model_quality=estimate)
+
+    def embed(self, recording: Recording) -> Embeddings:
+        """Return one vector for each segment.
+
+        Raises:
+            SignalError: The recording has no channel that the model takes.
+        """
+        block = cut_block(recording, self.segments)
+        vectors = np.concatenate([encoded.pooled.cpu().numpy() for encoded in self._encode(block)])
+        return Embeddings(recording_id=block.recording_id, segment_start_s=block.start_s, vectors=vectors)
+
+    @torch.inference_mode()
+    def _encode(self, block: SegmentBlock) -> Iterator[Encoded]:
+        device = next(self.network.parameters()).device
+        for first in range(0, len(block), BATCH_SEGMENTS):
+            values = scale_values(block.values[first : first + BATCH_SEGMENTS], self.segments).values
+            yield self.network.encoder(torch.from_numpy(values).to(device))
+
+    @torch.inference_mode()
+    def _qualities(self, encoded: Encoded) -> Float32[np.ndarray, "segment channel second"]:
+        assert self.network.quality is not None  # `score` asked before
+        return np.asarray(self.network.quality(encoded).sigmoid().cpu().numpy())
+
+    def __repr__(self) -> str:
+        millions = self.network.num_parameters / 1e6
+        segments = self.segments
+        slots = ", ".join(segments.channels)
+        return (
+            f"Predictor {self.name!r}: {millions:.2f} M parameters; "
+            f"{segments.segment_s:g} s at {segments.sample_rate_hz:g} Hz; slots {slots}"
+        )
+
+
+def load_model(name_or_folder: str | Path, device: str = "cpu") -> Predictor:
+    """Return a model: a shipped one by its name, or the checkpoint in a folder (a run's folder will do).
+
+    Args:
+        name_or_folder: Such as "qualityfm-tiny", "runs/first" or "runs/first/checkpoint".
+        device: Torch device.
+
+    Raises:
+        ConfigError: Neither a shipped name nor a folder.
+        FormatError: The checkpoint is damaged or of another version.
+    """
+    folder = find_checkpoint(name_or_folder)
+    network, card = load_checkpoint(folder, device)
+    return Predictor(network, card)
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models that come with the package."""
+    folder = Path(str(files("qualityfm"))) / "weights"
+    return sorted(path.name for path in folder.iterdir() if (path / CARD).is_file()) if folder.is_dir() else []
+
+
+def find_checkpoint(name_or_folder: str | Path) -> Path:
+    """Return the checkpoint folder behind a shipped name, a run's folder or a checkpoint's folder.
+
+    Raises:
+        ConfigError: Neither a shipped name nor a folder.
+    """
+    if str(name_or_folder) in shipped_models():
+        return Path(str(files("qualityfm"))) / "weights" / str(name_or_folder)
+    folder = Path(name_or_folder)
+    if not folder.is_dir():
+        names = ", ".join(shipped_models()) or "none in this installation"
+        expected = f"a folder, or a shipped model ({names})"
+        raise ConfigError(
+            problem("no such model", where="models", field="name", found=str(name_or_folder), expected=expected)
+        )
+    return folder / "checkpoint" if (folder / "checkpoint" / CARD).is_file() else folder

@@ -1,0 +1,138 @@
+"""Windowed attention: every token sees its neighbours within a radius, and global tokens see and are seen by all.
+
+Cost and memory grow linearly with the number of tokens. `dense_band_attention` is the slow, obvious twin: the same
+function through an N x N mask. It is the oracle of the tests, and it is cheaper for short inputs.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name every torch user knows
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+#: Up to this many windows of tokens, dense attention under the band mask is faster (measured, benchmarks/attention.py).
+DENSE_UP_TO_WINDOWS = 3
+
+
+def windowed_attention(
+    query: Float[Tensor, "batch head patch feature"],
+    key: Float[Tensor, "batch head patch feature"],
+    value: Float[Tensor, "batch head patch feature"],
+    *,
+    radius: int,
+    num_global: int,
+    is_valid: Bool[Tensor, "batch patch"],
+) -> Float[Tensor, "batch head patch feature"]:
+    """Return attention in which token i sees token j if |i - j| <= radius, or either is one of the first `num_global`.
+
+    A token that is not valid is seen by nobody but itself. Chooses the cheaper of two equal computations.
+
+    Args:
+        query: Queries; key and value alike.
+        key: Keys.
+        value: Values.
+        radius: Reach to either side, in tokens; at least 1.
+        num_global: Number of leading tokens that are global in both directions.
+        is_valid: False for tokens without data.
+    """
+    num_tokens = query.shape[2]
+    use = dense_band_attention if num_tokens <= DENSE_UP_TO_WINDOWS * (2 * radius + 1) else sliding_attention
+    return use(query, key, value, radius=radius, num_global=num_global, is_valid=is_valid)
+
+
+def dense_band_attention(
+    query: Float[Tensor, "batch head patch feature"],
+    key: Float[Tensor, "batch head patch feature"],
+    value: Float[Tensor, "batch head patch feature"],
+    *,
+    radius: int,
+    num_global: int,
+    is_valid: Bool[Tensor, "batch patch"],
+) -> Float[Tensor, "batch head patch feature"]:
+    """Return the same as `windowed_attention` by masking an N x N matrix: quadratic, plain, the oracle."""
+    position = torch.arange(query.shape[2], device=query.device)
+    near = (position[:, None] - position[None, :]).abs() <= radius
+    is_global = position < num_global
+    allowed = near | is_global[:, None] | is_global[None, :]
+    itself = position[:, None] == position[None, :]
+    mask = (allowed & is_valid[:, None, :]) | itself
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None])
+
+
+def sliding_attention(
+    query: Float[Tensor, "batch head patch feature"],
+    key: Float[Tensor, "batch head patch feature"],
+    value: Float[Tensor, "batch head patch feature"],
+    *,
+    radius: int,
+    num_global: int,
+    is_valid: Bool[Tensor, "batch patch"],
+) -> Float[Tensor, "batch head patch feature"]:
+    """Return the same as `windowed_attention` with blocks of queries against overlapping views of the keys.
+
+    Tokens are cut into blocks of `radius`; a block's queries can only reach their own block and the two beside it:
+
+        keys     | b-1 | b | b+1 |        3 radius keys for radius queries, whatever the length
+        queries        | b |
+
+    Global tokens are one more column for everybody and a dense row of their own.
+    """
+    batch, heads, num_tokens, width = query.shape
+    num_blocks = -(-num_tokens // radius)
+    tail = num_blocks * radius - num_tokens
+    scaled = query * width**-0.5
+
+    blocks = F.pad(scaled, (0, 0, 0, tail)).view(batch, heads, num_blocks, radius, width)
+    around = (0, 0, radius, radius + tail)
+    key_views = F.pad(key, around).unfold(2, 3 * radius, radius)  # [batch head block feature 3*radius], a view
+    value_views = F.pad(value, around).unfold(2, 3 * radius, radius)
+
+    # Global tokens reach everybody through the extra column, so the band leaves them out; `itself` keeps every row
+    # of the softmax non-empty.
+    in_band = is_valid.clone()
+    in_band[:, :num_global] = False
+    seen = F.pad(in_band, (radius, radius + tail)).unfold(1, 3 * radius, radius)  # [batch block 3*radius]
+    offset = torch.arange(3 * radius, device=query.device) - radius - torch.arange(radius, device=query.device)[:, None]
+    allowed = ((offset.abs() <= radius) & seen[:, :, None, :]) | (offset == 0)  # [batch block radius 3*radius]
+
+    scores = (blocks @ key_views).masked_fill(~allowed[:, None], float("-inf"))
+    if num_global:
+        global_scores = blocks @ key[:, :, None, :num_global].transpose(-1, -2)
+        hidden = ~is_valid[:, None, None, None, :num_global]
+        scores = torch.cat([scores, global_scores.masked_fill(hidden, float("-inf"))], dim=-1)
+    weights = scores.softmax(dim=-1)
+    mixed = weights[..., : 3 * radius] @ value_views.transpose(-1, -2)
+    if num_global:
+        mixed = mixed + weights[..., 3 * radius :] @ value[:, :, None, :num_global]
+    local = mixed.reshape(batch, heads, num_blocks * radius, width)[:, :, :num_tokens]
+    if not num_global:
+        return local
+
+    position = torch.arange(num_tokens, device=query.device)
+    row_mask = is_valid[:, None, :] | (position[:num_global, None] == position)
+    rows = F.scaled_dot_product_attention(query[:, :, :num_global], key, value, attn_mask=row_mask[:, None])
+    return torch.cat([rows, local[:, :, num_global:]], dim=2)
+
+
+def rotate_positions(x: Float[Tensor, "batch head patch feature"]) -> Float[Tensor, "batch head patch feature"]:
+    """Return queries or keys turned by angles that grow with position, so that attention sees distances.
+
+    Source: Su et al., RoFormer: Enhanced Transformer with Rotary Position Embedding, arXiv 2104.09864 (2021).
+    """
+    num_tokens, width = x.shape[2], x.shape[3]
+    frequency = 10_000.0 ** (-torch.arange(0, width, 2, device=x.device, dtype=torch.float32) / width)
+    angle = torch.arange(num_tokens, device=x.device, dtype=torch.float32)[:, None] * frequency
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+def sinusoidal_positions(num_tokens: int, width: int, device: torch.device) -> Float[Tensor, "patch width"]:
+    """Return fixed sine and cosine position vectors.
+
+    Source: Vaswani et al., Attention Is All You Need, arXiv 1706.03762 (2017).
+    """
+    frequency = 10_000.0 ** (-torch.arange(0, width, 2, device=device, dtype=torch.float32) / width)
+    angle = torch.arange(num_tokens, device=device, dtype=torch.float32)[:, None] * frequency
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[:, :width]

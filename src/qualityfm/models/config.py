@@ -1,0 +1,61 @@
+"""What a network is made of. Plain data: reading it needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from qualityfm.errors import ConfigError, problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Shape of encoder, decoder and heads; both families are settings of the same code.
+
+    Attributes:
+        tokens: "convolution" stacks all channels through three strided convolutions (the paper); "patches" embeds each
+            channel's patches by kind and sums what is present, so that any subset of channels works.
+        patch_samples: Samples in a patch ("patches" only).
+        width: Features of a token.
+        num_heads: Attention heads.
+        num_layers: Layers of the encoder, and of the paper's decoder.
+        feed_forward: Hidden features of a layer's feed-forward part.
+        attention_radius: Tokens that a token sees to either side.
+        num_global: Leading tokens that see and are seen by all.
+        summary_token: Put one learned token in front ("patches" only).
+        norm: "post" normalises after each residual sum (the paper), "pre" before each part.
+        position: "sinusoidal" vectors are added once; "rotary" turns queries and keys.
+        dropout: Share of features zeroed after each part while training.
+        decoder: "paper" predicts the spectrum of 30 s; "waveform" predicts each patch's samples.
+        quality_head: Whether a head estimates quality per second and channel.
+    """
+
+    tokens: Literal["convolution", "patches"] = "patches"
+    patch_samples: int = 25
+    width: int = 128
+    num_heads: int = 4
+    num_layers: int = 6
+    feed_forward: int = 512
+    attention_radius: int = 16
+    num_global: int = 1
+    summary_token: bool = True
+    norm: Literal["post", "pre"] = "pre"
+    position: Literal["sinusoidal", "rotary"] = "rotary"
+    dropout: float = 0.0
+    decoder: Literal["paper", "waveform"] = "waveform"
+    quality_head: bool = True
+
+    def __post_init__(self) -> None:
+        for field in ("patch_samples", "width", "num_heads", "num_layers", "feed_forward", "attention_radius"):
+            self._require(field, getattr(self, field) >= 1, "at least 1")
+        self._require("width", self.width % (2 * self.num_heads) == 0, "a multiple of twice num_heads")
+        self._require("dropout", 0 <= self.dropout < 1, "0 <= x < 1")
+        self._require("num_global", self.num_global >= 0, "at least 0")
+        stacked = self.tokens == "convolution"
+        self._require("summary_token", not (stacked and self.summary_token), "false with tokens = 'convolution'")
+        self._require("decoder", stacked == (self.decoder == "paper"), "'paper' with 'convolution', else 'waveform'")
+
+    def _require(self, field: str, holds: bool, expected: str) -> None:
+        if not holds:
+            found = getattr(self, field)
+            raise ConfigError(problem("wrong setting", where="model", field=field, found=found, expected=expected))

@@ -1,0 +1,79 @@
+"""One track of QualityFM: encoder, decoder and quality head, built from two configs."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from qualityfm.errors import ConfigError, problem
+from qualityfm.models.config import ModelConfig
+from qualityfm.models.decoder import SpectrumDecoder, WaveformDecoder
+from qualityfm.models.encoder import Encoder
+from qualityfm.models.heads import QualityHead
+from qualityfm.segments import SegmentConfig
+
+#: Samples per token of the stacked convolutions (strides 5 x 10 x 10).
+STACKED_STRIDE = 500
+
+
+class Network(nn.Module):
+    """Encoder, decoder and (where configured) quality head. The published parameter counts are those of this module.
+
+    Args:
+        segments: Slots, rate and length of what it eats.
+        config: Its shape.
+
+    Raises:
+        ConfigError: The two do not fit together.
+    """
+
+    def __init__(self, segments: SegmentConfig, config: ModelConfig) -> None:
+        super().__init__()
+        self.segments = segments
+        self.config = config
+        num_channels = len(segments.channels)
+        self.encoder = Encoder(segments.channels, config)
+        self.decoder: SpectrumDecoder | WaveformDecoder
+        if config.decoder == "paper":
+            num_tokens = -(-segments.num_samples // STACKED_STRIDE)
+            _check_paper_shape(segments, config)
+            self.decoder = SpectrumDecoder(num_tokens, num_channels, config)
+        else:
+            self.decoder = WaveformDecoder(num_channels, config)
+        self.quality: QualityHead | None = None
+        if config.quality_head:
+            stride = config.patch_samples if config.tokens == "patches" else STACKED_STRIDE
+            self.quality = QualityHead(config.width, num_channels, segments.sample_rate_hz / stride)
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def count_parameters(segments: SegmentConfig, config: ModelConfig) -> int:
+    """Return the number of weights without making room for them.
+
+    Example:
+        >>> count_parameters(SegmentConfig(), ModelConfig()) < 2_000_000
+        True
+    """
+    with torch.device("meta"):
+        return Network(segments, config).num_parameters
+
+
+def _check_paper_shape(segments: SegmentConfig, config: ModelConfig) -> None:
+    """Raise ConfigError unless the decoder's tokeniser yields at least one position a channel."""
+    num_positions = math.ceil(math.ceil(math.ceil(config.width / 5) / 10) / 10)
+    if num_positions < len(segments.channels):
+        raise ConfigError(
+            problem(
+                "model and segments do not fit",
+                where="model",
+                field="width",
+                found=config.width,
+                expected=f"wide enough for {len(segments.channels)} channels in the paper's decoder (500 for each 1)",
+            )
+        )

@@ -1,0 +1,124 @@
+"""Shard rows -> a batch of pairs as tensors; a pure function of data, recipe and step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from qualityfm.models.config import ModelConfig
+from qualityfm.pretrain.augment import blank_span, drop_channel, hide_patches, jitter
+from qualityfm.pretrain.config import PretrainConfig
+from qualityfm.pretrain.pairing import PairIndex, Pairs, anchors_of_step
+from qualityfm.records import Cause
+from qualityfm.shards.reader import ShardBatch, ShardReader
+from qualityfm.waveform.artefacts import CorruptionConfig, NoiseBank, corrupt
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairBatch:
+    """What one step needs.
+
+    Attributes:
+        better: Scaled samples for the teacher; NaN where missing.
+        worse: Scaled samples for the student; NaN where missing.
+        clean: The better member without jitter: target of the spectral losses.
+        same_moment: True where the worse member is the better one with noise added.
+        quality: Quality in [0, 1] of each second of the worse member.
+        has_quality: True where the worse member has that channel, so that its quality means something.
+        hidden: Patches of the student behind the mask token; None for "convolution" tokens.
+    """
+
+    better: Float[Tensor, "batch channel time"]
+    worse: Float[Tensor, "batch channel time"]
+    clean: Float[Tensor, "batch channel time"]
+    same_moment: Bool[Tensor, " batch"]
+    quality: Float[Tensor, "batch channel second"]
+    has_quality: Bool[Tensor, "batch channel second"]
+    hidden: Bool[Tensor, "batch patch"] | None
+
+    def to(self, device: torch.device) -> PairBatch:
+        """Return the batch on a device."""
+        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        return PairBatch(**moved)
+
+
+class PairBatches:
+    """Makes the batch of any step from a shard set.
+
+    Args:
+        reader: The shard set.
+        rows: Its rows this run may use.
+        config: The recipe.
+        model: Tells how the student's patches lie.
+        bank: Noise for made pairs.
+        seed: Two instances with one seed make the same batches.
+    """
+
+    def __init__(
+        self,
+        reader: ShardReader,
+        rows: Int[np.ndarray, " anchor"],
+        config: PretrainConfig,
+        model: ModelConfig,
+        bank: NoiseBank,
+        *,
+        seed: int,
+    ) -> None:
+        self.reader, self.config, self.model, self.bank, self.seed = reader, config, model, bank, seed
+        self.index = PairIndex(
+            reader.rows["recording_id"],
+            reader.rows["start_s"],
+            reader.rows[config.grade_by],
+            rows,
+            max_distance_s=config.max_distance_s,
+            made_fraction=config.made_fraction,
+        )
+
+    def batch(self, step: int, batch_size: int | None = None) -> PairBatch:
+        """Return the pairs of one step."""
+        rng = np.random.default_rng([self.seed, 2, step])
+        anchors = anchors_of_step(len(self.index), batch_size or self.config.batch_size, step, self.seed)
+        pairs = self.index.draw(anchors, rng)
+        better, worse = self.reader.read(pairs.better), self.reader.read(pairs.worse)
+        members = [self._members(better, worse, pairs, i, rng) for i in range(len(anchors))]
+        teacher, student, quality, has_quality = (np.stack(parts) for parts in zip(*members, strict=True))
+        return PairBatch(
+            better=torch.from_numpy(teacher),
+            worse=torch.from_numpy(student),
+            clean=torch.from_numpy(better.values),
+            same_moment=torch.from_numpy(pairs.is_made),
+            quality=torch.from_numpy(quality),
+            has_quality=torch.from_numpy(has_quality),
+            hidden=self._hidden(len(anchors), rng),
+        )
+
+    def _members(
+        self, better: ShardBatch, worse: ShardBatch, pairs: Pairs, i: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, ...]:
+        """Return one pair's teacher and student samples, the student's quality, and where that is known."""
+        segments = self.reader.index.segments
+        student, quality = worse.values[i], worse.quality[i]
+        if pairs.is_made[i]:
+            noisy = corrupt(student, segments.channels, segments.sample_rate_hz, self.bank, rng, CorruptionConfig())
+            student, quality = noisy.values, quality * noisy.quality
+        student = jitter(student, self.config, rng)
+        student = drop_channel(student, self.config.channel_dropout, rng)
+        stacked = self.model.tokens == "convolution"
+        student = blank_span(student, self.config, rng, fill=0.0 if stacked else np.nan)
+        is_live = np.isfinite(student).any(axis=1) & ((worse.causes[i] & Cause.ABSENT) == 0).any(axis=1)
+        has_quality = np.broadcast_to(is_live[:, None], quality.shape)
+        teacher = jitter(better.values[i], self.config, rng)
+        if stacked:
+            teacher = blank_span(teacher, self.config, rng, fill=0.0)
+        return teacher, student.astype(np.float32), quality.astype(np.float32), has_quality
+
+    def _hidden(self, batch_size: int, rng: np.random.Generator) -> Bool[Tensor, "batch patch"] | None:
+        if self.model.tokens == "convolution":
+            return None
+        num_patches = -(-self.reader.index.segments.num_samples // self.model.patch_samples)
+        masks = [hide_patches(num_patches, self.config.mask_fraction, rng) for _ in range(batch_size)]
+        return torch.from_numpy(np.stack(masks))

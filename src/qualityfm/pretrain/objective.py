@@ -1,0 +1,110 @@
+"""From a batch of pairs to losses: who sees what, and what is compared."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from qualityfm.models.encoder import Encoded
+from qualityfm.models.heads import ProjectionHead
+from qualityfm.models.network import Network
+from qualityfm.pretrain import losses
+from qualityfm.pretrain.batches import PairBatch
+from qualityfm.pretrain.config import PretrainConfig
+from qualityfm.pretrain.teacher import Teacher
+
+#: Length of the short-time windows, s: two beats at 60 /min (our own choice, docs/decisions/0006).
+SPECTRAL_WINDOW_S = 2.0
+
+
+class Objective(nn.Module):
+    """Student, teacher and what binds them.
+
+    Args:
+        network: The student.
+        config: The recipe.
+    """
+
+    def __init__(self, network: Network, config: PretrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network = network
+        width = network.config.width
+        self.projection: nn.Module
+        if config.num_prototypes:
+            self.projection = ProjectionHead(width, config.num_prototypes)
+        else:
+            self.projection = nn.Identity()
+        self.teacher = Teacher(network, self.projection, config.num_prototypes or width)
+        self.window_samples = round(SPECTRAL_WINDOW_S * network.segments.sample_rate_hz)
+
+    def student_parameters(self) -> list[nn.Parameter]:
+        """Return the weights that are trained; the teacher's are not among them."""
+        return [*self.network.parameters(), *self.projection.parameters()]
+
+    def forward(self, batch: PairBatch) -> dict[str, Float[Tensor, ""]]:
+        """Return each loss by name and their weighted sum as "loss"; moves the centres while training."""
+        with torch.no_grad():
+            guide = self.teacher.network.encoder(batch.better)
+            guide_tokens = self.teacher.projection(guide.tokens)
+            guide_pooled = self.teacher.projection(guide.pooled)
+        seen = self.network.encoder(batch.worse, batch.hidden)
+        terms = {"distill": self._distill(seen, guide, guide_tokens, guide_pooled, batch)}
+        terms["power"], terms["phase"] = self._spectral(seen, batch)
+        if self.network.quality is not None:
+            logits = self.network.quality(seen)[..., : batch.quality.shape[-1]]
+            terms["quality"] = losses.quality_loss(logits, batch.quality, batch.has_quality)
+        if self.training:
+            flat = guide_tokens[guide.is_valid]
+            self.teacher.move_centers(flat, guide_pooled, self.config.center_momentum)
+        weights = {
+            "distill": self.config.distill_weight,
+            "power": self.config.amplitude_weight,
+            "phase": self.config.phase_weight,
+            "quality": self.config.quality_weight,
+        }
+        total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        return {"loss": total, **terms}
+
+    def _distill(
+        self, seen: Encoded, guide: Encoded, guide_tokens: Tensor, guide_pooled: Tensor, batch: PairBatch
+    ) -> Float[Tensor, ""]:
+        """Return the distillation loss.
+
+        "paper" compares all tokens of all pairs. "aligned" compares tokens only where both members show the same
+        moment, and the pooled features of every pair: a beat has no counterpart at the same place of another segment.
+        """
+        temperatures = {
+            "student_temperature": self.config.student_temperature,
+            "teacher_temperature": self.config.teacher_temperature,
+        }
+        valid = guide.is_valid.float()
+        weight = valid if self.config.objective == "paper" else valid * batch.same_moment[:, None]
+        tokens = losses.distillation(
+            self.projection(seen.tokens), guide_tokens, self.teacher.token_center, weight, **temperatures
+        )
+        if self.config.objective == "paper":
+            return tokens
+        pooled = losses.distillation(
+            self.projection(seen.pooled),
+            guide_pooled,
+            self.teacher.pooled_center,
+            torch.ones(len(guide_pooled), device=guide_pooled.device),
+            **temperatures,
+        )
+        return (tokens + pooled) / 2
+
+    def _spectral(self, seen: Encoded, batch: PairBatch) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        decoded = self.network.decoder(seen)
+        if self.config.objective == "paper":
+            targets = losses.fft_targets(batch.clean, decoded.shape[-1])
+            return losses.smooth_l1(decoded[0], targets[0]), losses.smooth_l1(decoded[1], targets[1])
+        return losses.short_time_spectra(decoded, batch.clean, batch.same_moment, window_samples=self.window_samples)
+
+
+def largest_entropy(config: PretrainConfig, width: int) -> float:
+    """Return the entropy in nats of a teacher that says nothing: the logarithm of its number of outputs."""
+    return math.log(config.num_prototypes or width)

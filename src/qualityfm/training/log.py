@@ -1,0 +1,80 @@
+"""A run's log: JSON lines for machines, TensorBoard for watching, a picture of the curves for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+LOG = "log.jsonl"
+
+
+class RunLog:
+    """Writes one line a step to log.jsonl and TensorBoard; a resumed run cuts off the lines it is about to repeat."""
+
+    def __init__(self, folder: Path, *, first_step: int) -> None:
+        self._path = folder / LOG
+        kept = [line for line in read_log(folder) if line["step"] < first_step]
+        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Add the values of one step."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **{k: _round(v) for k, v in values.items()}}) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush TensorBoard's file."""
+        self._board.close()
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a run's log; a line cut short by a kill is left out."""
+    path = folder / LOG
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue
+    return lines
+
+
+def draw_curves(folder: Path) -> Path:
+    """Draw losses and collapse indicators of a run into curves.png and return its path."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = read_log(folder)
+    panels = {
+        "loss (training)": ["loss", "distill", "power", "phase", "quality"],
+        "loss (held-out)": ["heldout/loss", "heldout/distill", "heldout/power", "heldout/phase", "heldout/quality"],
+        "spread and rank against the start": ["heldout/feature_spread", "heldout/effective_rank"],
+        "teacher entropy": ["heldout/teacher_entropy"],
+    }
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (title, names) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
+        for name in names:
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            if points:
+                steps, values = zip(*points, strict=True)
+                if "against the start" in title and values[0]:
+                    values = tuple(v / values[0] for v in values)
+                axes.plot(steps, values, label=name.removeprefix("heldout/"), linewidth=1.2)
+        axes.set(title=title, xlabel="step")
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=8)
+    path = folder / "curves.png"
+    figure.savefig(path, dpi=110)
+    return path

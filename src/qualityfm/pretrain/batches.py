@@ -69,6 +69,8 @@ class PairBatches:
         seed: int,
     ) -> None:
         self.reader, self.config, self.model, self.bank, self.seed = reader, config, model, bank, seed
+        segments = reader.index.segments
+        self._corruption = CorruptionConfig(is_rescaled=segments.scaling == "robust", clip=segments.clip)
         self.index = PairIndex(
             reader.rows["recording_id"],
             reader.rows["start_s"],
@@ -103,7 +105,7 @@ class PairBatches:
         segments = self.reader.index.segments
         student, quality = worse.values[i], worse.quality[i]
         if pairs.is_made[i]:
-            noisy = corrupt(student, segments.channels, segments.sample_rate_hz, self.bank, rng, CorruptionConfig())
+            noisy = corrupt(student, segments.channels, segments.sample_rate_hz, self.bank, rng, self._corruption)
             student, quality = noisy.values, quality * noisy.quality
         student = jitter(student, self.config, rng)
         student = drop_channel(student, self.config.channel_dropout, rng)

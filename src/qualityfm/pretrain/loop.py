@@ -141,7 +141,7 @@ def pretrain(
             "num_made": 0,
             "heldout_start": _check(objective, checks, place),
         }
-    log = RunLog(out, first_step=state.step)
+    log = RunLog(out, last_step=state.step or -1)
     if state.step == 0:
         log.write(0, {f"heldout/{k}": v for k, v in state.history["heldout_start"].items()})
 
@@ -295,24 +295,25 @@ def _learn(
         FormatError: The loss is not finite; the weights are left as they were.
     """
     objective.train()
-    terms = objective(batch)
-    if not torch.isfinite(terms["loss"]):
+    outcome = objective(batch)
+    loss = outcome.terms["loss"]
+    if not torch.isfinite(loss):
         raise FormatError(
             problem(
                 "training broke down",
                 where="loss",
                 field="loss",
-                found=float(terms["loss"]),
+                found=loss.item(),
                 expected="a finite number",
                 advice="the last save is intact; resume with a lower learning rate in a new folder",
             )
         )
     optimizer.zero_grad(set_to_none=True)
-    terms["loss"].backward()
+    loss.backward()
     limit = config.gradient_clip or float("inf")
     norm = torch.nn.utils.clip_grad_norm_(objective.student_parameters(), limit)
     optimizer.step()
-    return {name: float(value) for name, value in terms.items()} | {"gradient_norm": float(norm)}
+    return {**outcome.numbers(), "gradient_norm": float(norm)}
 
 
 @torch.no_grad()
@@ -326,11 +327,11 @@ def _check(objective: Objective, checks: PairBatches, place: torch.device) -> di
     pooled, logits = [], []
     for number in range(num_batches):
         batch = checks.batch(number).to(place)
-        for name, value in objective(batch).items():
-            sums[name] = sums.get(name, 0.0) + float(value) / num_batches
-        features = objective.teacher.network.encoder(batch.better).pooled
-        pooled.append(features)
-        logits.append(objective.teacher.projection(features) - objective.teacher.pooled_center)
+        outcome = objective(batch)
+        for name, value in outcome.numbers().items():
+            sums[name] = sums.get(name, 0.0) + value / num_batches
+        pooled.append(outcome.teacher_pooled)
+        logits.append(outcome.teacher_logits)
     objective.train(was_training)
     features = torch.cat(pooled)
     return sums | {

@@ -3,48 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from qualityfm.errors import SourceError, problem
 from qualityfm.sources import find_recordings, open_recording
-from qualityfm.waveform.artefacts import NoiseBank
+from qualityfm.waveform.noise import NOISE_KINDS, NoiseBank
 
-#: Training takes the first 60 % of every noise record (minutes 0-12 of MIT-BIH NSTDB's 20); the rest is for evaluation.
-TRAINING_SHARE = 0.6
+#: Shares of each noise record: of MIT-BIH NSTDB's 20 minutes, 0-12 are for training and 13-20 for evaluation only.
+PARTS = {"training": (0.0, 0.6), "evaluation": (0.65, 1.0)}
 
 
-def load_noise(folder: Path | None, *, sample_rate_hz: float, seed: int) -> NoiseBank:
+def load_noise(
+    folder: Path | None, *, sample_rate_hz: float, seed: int, part: Literal["training", "evaluation"] = "training"
+) -> NoiseBank:
     """Return the bank of noise for a run.
 
     Args:
-        folder: WFDB records of noise (MIT-BIH NSTDB's bw, em, ma); None for modelled noise.
-        sample_rate_hz: Rate of the segments, Hz.
+        folder: WFDB records named by their kind (MIT-BIH NSTDB's bw, em, ma); None for modelled noise.
+        sample_rate_hz: Rate of modelled noise, Hz.
         seed: Of modelled noise.
+        part: Which part of every record to take; the two never overlap.
 
     Raises:
-        SourceError: The folder holds no readable record.
+        SourceError: The folder holds no such record, or records of several rates.
     """
     if folder is None:
         return NoiseBank.modelled(seed, sample_rate_hz)
-    found = [f for f in find_recordings(folder) if f.problem is None and f.aside is None]
+    found = {f.recording_id: f for f in find_recordings(folder) if f.recording_id in NOISE_KINDS and not f.problem}
     if not found:
-        expected = "WFDB records of noise, such as MIT-BIH NSTDB's bw, em and ma"
+        expected = f"WFDB records named {', '.join(NOISE_KINDS)}, such as MIT-BIH NSTDB's"
         raise SourceError(problem("no noise", where=folder, field="records", found=0, expected=expected))
-    lines, rate_hz = {}, found[0].channels[0].sample_rate_hz
-    for entry in found:
-        recording = open_recording(entry.path, duration_s=TRAINING_SHARE * entry.duration_s)
-        for signal in recording.signals:
-            if signal.sample_rate_hz != rate_hz:
-                expected = f"{rate_hz:g} Hz as in the other records"
-                raise SourceError(
-                    problem(
-                        "noise of two rates",
-                        where=entry.path,
-                        field=signal.name,
-                        found=signal.sample_rate_hz,
-                        expected=expected,
-                    )
-                )
-            lines[f"{entry.recording_id}/{signal.name}"] = np.nan_to_num(signal.samples)
-    return NoiseBank.from_lines(lines, rate_hz, sample_rate_hz)
+    rates_hz = {channel.sample_rate_hz for entry in found.values() for channel in entry.channels}
+    if len(rates_hz) > 1:
+        raise SourceError(
+            problem("noise of several rates", where=folder, field="rate", found=sorted(rates_hz), expected="one rate")
+        )
+    begin, end = PARTS[part]
+    lines = {}
+    for kind, entry in found.items():
+        duration_s = (end - begin) * entry.duration_s
+        recording = open_recording(entry.path, start_s=begin * entry.duration_s, duration_s=duration_s)
+        lines[kind] = np.concatenate([signal.samples for signal in recording.signals])
+    return NoiseBank.from_lines(lines, rates_hz.pop(), seed=seed)

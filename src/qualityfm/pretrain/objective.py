@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,25 @@ from qualityfm.pretrain.teacher import Teacher
 
 #: Length of the short-time windows, s: two beats at 60 /min (our own choice, docs/decisions/0006).
 SPECTRAL_WINDOW_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a batch led to.
+
+    Attributes:
+        terms: Each loss by name, and their weighted sum as "loss".
+        teacher_pooled: The teacher's pooled features of the better members.
+        teacher_logits: The same after projection, centred.
+    """
+
+    terms: dict[str, Float[Tensor, ""]]
+    teacher_pooled: Float[Tensor, "batch width"]
+    teacher_logits: Float[Tensor, "batch prototype"]
+
+    def numbers(self) -> dict[str, float]:
+        """Return the losses as plain numbers."""
+        return {name: value.item() for name, value in self.terms.items()}
 
 
 class Objective(nn.Module):
@@ -45,8 +64,8 @@ class Objective(nn.Module):
         """Return the weights that are trained; the teacher's are not among them."""
         return [*self.network.parameters(), *self.projection.parameters()]
 
-    def forward(self, batch: PairBatch) -> dict[str, Float[Tensor, ""]]:
-        """Return each loss by name and their weighted sum as "loss"; moves the centres while training."""
+    def forward(self, batch: PairBatch) -> Outcome:
+        """Return the losses of a batch; moves the centres while training."""
         with torch.no_grad():
             guide = self.teacher.network.encoder(batch.better)
             guide_tokens = self.teacher.projection(guide.tokens)
@@ -57,6 +76,7 @@ class Objective(nn.Module):
         if self.network.quality is not None:
             logits = self.network.quality(seen)[..., : batch.quality.shape[-1]]
             terms["quality"] = losses.quality_loss(logits, batch.quality, batch.has_quality)
+        centred = guide_pooled - self.teacher.pooled_center
         if self.training:
             flat = guide_tokens[guide.is_valid]
             self.teacher.move_centers(flat, guide_pooled, self.config.center_momentum)
@@ -67,7 +87,7 @@ class Objective(nn.Module):
             "quality": self.config.quality_weight,
         }
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        return {"loss": total, **terms}
+        return Outcome(terms={"loss": total, **terms}, teacher_pooled=guide.pooled, teacher_logits=centred)
 
     def _distill(
         self, seen: Encoded, guide: Encoded, guide_tokens: Tensor, guide_pooled: Tensor, batch: PairBatch
@@ -103,8 +123,3 @@ class Objective(nn.Module):
             targets = losses.fft_targets(batch.clean, decoded.shape[-1])
             return losses.smooth_l1(decoded[0], targets[0]), losses.smooth_l1(decoded[1], targets[1])
         return losses.short_time_spectra(decoded, batch.clean, batch.same_moment, window_samples=self.window_samples)
-
-
-def largest_entropy(config: PretrainConfig, width: int) -> float:
-    """Return the entropy in nats of a teacher that says nothing: the logarithm of its number of outputs."""
-    return math.log(config.num_prototypes or width)

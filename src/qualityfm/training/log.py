@@ -13,13 +13,18 @@ LOG = "log.jsonl"
 
 
 class RunLog:
-    """Writes one line a step to log.jsonl and TensorBoard; a resumed run cuts off the lines it is about to repeat."""
+    """Writes one line a step to log.jsonl and TensorBoard; a resumed run cuts off the lines it is about to repeat.
 
-    def __init__(self, folder: Path, *, first_step: int) -> None:
+    Args:
+        folder: The run's folder.
+        last_step: Lines up to this step stay; -1 starts an empty log.
+    """
+
+    def __init__(self, folder: Path, *, last_step: int) -> None:
         self._path = folder / LOG
-        kept = [line for line in read_log(folder) if line["step"] < first_step]
+        kept = [line for line in read_log(folder) if line["step"] <= last_step]
         self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=last_step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add the values of one step."""

@@ -1,0 +1,307 @@
+"""One implementation of each artefact: it changes a stretch of one channel and writes down what that cost.
+
+`Line` is the channel being spoiled, with the quality each second has left; `spoil` puts one artefact of one `Cause` on
+one span of it. `qualityfm.waveform.artefacts` draws artefacts for training, `qualityfm.waveform.simulate` for simulated
+recordings. Every artefact is relative to the line's own power, so any unit will do.
+
+What a second loses (factors of several artefacts multiply; the curves are our own choice):
+
+- added noise, motion: logistic in the second's SNR, 0.5 at 6 dB, 0.88 at 12 dB, 0.12 at 0 dB;
+- baseline wander: the same curve around -6 dB, for a high-pass filter undoes most of it;
+- low amplitude: the first curve, for the SNR of the shrunken signal over the sensor's noise floor;
+- flat, dropout: the share of its samples; saturation: three times that share, for what is cut off are the peaks;
+- spikes: the share of it that lies within an eighth of a second of a spike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int, UInt16
+
+from qualityfm.records import GRADE_CUTS, Cause, ChannelKind
+from qualityfm.waveform.noise import NoiseBank
+
+#: SNR at which added noise, or baseline wander, leaves half the quality, dB, and the slope of the logistic, dB.
+NOISE_CENTRE_DB = 6.0
+DRIFT_CENTRE_DB = -6.0
+LOGISTIC_SLOPE_DB = 3.0
+
+#: A second that loses more than this to one artefact is flagged with its cause: below grade A.
+FLAG_BELOW = GRADE_CUTS["A"]
+
+#: Noise floor of a sensor with a weak signal, relative to the deviation of the line: 26 dB below the healthy signal.
+SENSOR_FLOOR = 0.05
+
+SATURATION_WEIGHT = 3.0
+SPIKE_REACH_S = 0.125
+EDGE_S = 0.25
+POWER_WINDOW_S = 2.0
+
+
+def signal_power(values: Float32[np.ndarray, "channel time"], sample_rate_hz: float) -> Float64[np.ndarray, " channel"]:
+    """Return each channel's signal power, the reference of every SNR here: 0 for an empty or constant channel.
+
+    It is the median over windows of two seconds of the variance within the window, so that neither slow drift nor a
+    single burst counts as signal.
+
+    Args:
+        values: Samples in any unit; NaN where missing.
+        sample_rate_hz: Samples per second.
+    """
+    num_channels, num_samples = values.shape
+    if num_samples == 0:
+        return np.zeros(num_channels)
+    length = min(num_samples, max(2, round(POWER_WINDOW_S * sample_rate_hz)))
+    windows = values[:, : num_samples // length * length].reshape(num_channels, -1, length)
+    is_real = np.isfinite(windows)
+    count = is_real.sum(axis=2)
+    divisor = np.maximum(count, 1)
+    samples = windows if is_real.all() else np.where(is_real, windows, 0)
+    mean = samples.sum(axis=2, dtype=np.float64) / divisor
+    deviation = samples - mean[..., None].astype(np.float32)
+    if samples is not windows:
+        deviation *= is_real
+    variance = np.einsum("cwt,cwt->cw", deviation, deviation, dtype=np.float64) / divisor
+    # A window that hardly moves says nothing of the signal where another one does: a dead half must not silence it.
+    usable = (count > length // 2) & (variance > 1e-10 * mean**2 + 1e-20)
+    ordered = np.sort(np.where(usable, variance, np.inf), axis=1)
+    middle = ordered[np.arange(num_channels), np.maximum(usable.sum(axis=1) - 1, 0) // 2]
+    return np.asarray(np.where(usable.any(axis=1), middle, 0.0))
+
+
+@lru_cache(maxsize=64)
+def second_starts(num_samples: int, sample_rate_hz: float) -> Int[np.ndarray, " second"]:
+    """Return the index of the first sample of every second, a begun last one included."""
+    num_seconds = int(np.ceil(num_samples / sample_rate_hz - 1e-9))
+    return np.asarray(np.ceil(np.arange(num_seconds) * sample_rate_hz - 1e-9), np.int64)
+
+
+@lru_cache(maxsize=64)
+def second_lengths(num_samples: int, sample_rate_hz: float) -> Int[np.ndarray, " second"]:
+    """Return the number of samples in every second."""
+    return np.diff(second_starts(num_samples, sample_rate_hz), append=num_samples)
+
+
+class Line:
+    """A channel being spoiled: its samples (changed in place) and what each second has left.
+
+    Attributes:
+        samples: In any unit; NaN where missing, and missing stays missing.
+        is_real: True where there was a sample to spoil.
+        power: Signal power before any artefact, see `signal_power`.
+        quality: Quality each second has left, 1 at first.
+        causes: `Cause` flags of the seconds that lost more than a grade.
+        is_touched: Whether any artefact was put on.
+        gain: What is left of the signal's amplitude at each sample, None while that is all of it.
+    """
+
+    def __init__(
+        self, samples: Float32[np.ndarray, " time"], kind: ChannelKind, sample_rate_hz: float, power: float
+    ) -> None:
+        self.samples = samples
+        self.kind = kind
+        self.sample_rate_hz = sample_rate_hz
+        self.power = power
+        self.is_real = np.isfinite(samples)
+        self.starts = second_starts(len(samples), sample_rate_hz)
+        self.lengths = second_lengths(len(samples), sample_rate_hz)
+        self.quality: Float32[np.ndarray, " second"] = np.ones(len(self.starts), np.float32)
+        self.causes: UInt16[np.ndarray, " second"] = np.zeros(len(self.starts), np.uint16)
+        self.is_touched = False
+        self.gain: Float32[np.ndarray, " time"] | None = None
+
+    def taper(self, begin: int, end: int) -> Float32[np.ndarray, " time"]:
+        """Return weights 0 to 1 that fade a span in and out, except where it starts or ends with the line."""
+        weights = np.ones(end - begin, np.float32)
+        ramp = _ramp(min((end - begin) // 4, round(EDGE_S * self.sample_rate_hz)))
+        if begin > 0:
+            weights[: len(ramp)] = ramp
+        if end < len(self.samples):
+            weights[len(weights) - len(ramp) :] = ramp[::-1]
+        return weights
+
+    def lower(
+        self,
+        begin: int,
+        damage: Float[np.ndarray, " time"],
+        to_quality: Callable[[np.ndarray], np.ndarray],
+        cause: Cause,
+    ) -> None:
+        """Lower the quality of the seconds under a span.
+
+        Args:
+            begin: First sample of the span.
+            damage: What the artefact does to each sample of the span; a second sees its mean.
+            to_quality: Maps a second's mean damage to the share of quality it keeps.
+            cause: Flag for the seconds that lose more than a grade.
+        """
+        first = int(np.searchsorted(self.starts, begin, "right")) - 1
+        last = int(np.searchsorted(self.starts, begin + len(damage), "left"))
+        sums = np.add.reduceat(damage, np.maximum(self.starts[first:last] - begin, 0), dtype=np.float64)
+        kept = to_quality(sums / self.lengths[first:last])
+        self.quality[first:last] *= kept
+        self.causes[first:last] |= np.where(kept < FLAG_BELOW, np.uint16(cause), np.uint16(0))
+        self.is_touched = True
+
+
+def spoil(
+    line: Line, cause: Cause, begin: int, end: int, *, snr_db: float, bank: NoiseBank, rng: np.random.Generator
+) -> bool:
+    """Put one artefact on samples `begin` to `end` of a line; return whether there was anything to spoil.
+
+    Args:
+        line: Changed in place: samples, quality, causes.
+        cause: A key of `ARTEFACTS`.
+        begin: First sample of the span.
+        end: The sample after its last.
+        snr_db: Strength of what is added (noise, motion, baseline), or how far a weak signal stays above the sensor's
+            noise floor (low amplitude), dB; the other artefacts draw their own strength.
+        bank: Where noise comes from.
+        rng: Every draw is made from it.
+    """
+    begin, end = max(begin, 0), min(end, len(line.samples))
+    if end <= begin or not line.is_real[begin:end].any():
+        return False
+    return ARTEFACTS[cause](line, begin, end, snr_db, bank, rng)
+
+
+def _add_noise(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    wave = bank.excerpt("ma", end - begin, line.sample_rate_hz, rng)
+    return _add(line, begin, end, wave, snr_db, Cause.NOISE)
+
+
+def _add_motion(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    source = "em" if line.kind == ChannelKind.ECG else "motion"
+    wave = bank.excerpt(source, end - begin, line.sample_rate_hz, rng)
+    return _add(line, begin, end, wave, snr_db, Cause.MOTION)
+
+
+def _add_baseline(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    wave = bank.excerpt("bw", end - begin, line.sample_rate_hz, rng)
+    return _add(line, begin, end, wave, snr_db, Cause.BASELINE)
+
+
+def _add(line: Line, begin: int, end: int, wave: Float32[np.ndarray, " time"], snr_db: float, cause: Cause) -> bool:
+    """Add a wave whose mean power over the span lies `snr_db` below the power of the line."""
+    wave = (wave - wave.mean()) * line.taper(begin, end)
+    power = float(np.dot(wave, wave)) / len(wave)
+    if power == 0 or line.power == 0:
+        return False
+    wave *= np.float32(np.sqrt(line.power / power) * 10 ** (-snr_db / 20))
+    line.samples[begin:end] += wave
+    square = np.square(wave)
+    if not line.is_real[begin:end].all():
+        square *= line.is_real[begin:end]
+    if line.gain is not None:  # noise drowns a weak signal sooner
+        square /= np.square(line.gain[begin:end])
+    centre_db = DRIFT_CENTRE_DB if cause is Cause.BASELINE else NOISE_CENTRE_DB
+    line.lower(begin, square, lambda noise: quality_of_noise(noise / line.power, centre_db), cause)
+    return True
+
+
+def quality_of_noise(noise_over_signal: Float[np.ndarray, " second"], centre_db: float) -> Float[np.ndarray, " second"]:
+    """Return the quality that noise leaves: a logistic in its SNR in dB, written so that no noise gives exactly 1."""
+    relative = np.asarray(noise_over_signal) * 10 ** (centre_db / 10)
+    return np.asarray(1 / (1 + relative ** (10 / (LOGISTIC_SLOPE_DB * np.log(10)))))
+
+
+def _add_spikes(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    """Add 0.3 to 3 one-sided spikes a second, 10 to 40 ms wide and 5 to 20 deviations high."""
+    if line.power == 0:
+        return False
+    rate_hz = line.sample_rate_hz
+    num_spikes = 1 + rng.poisson(rng.uniform(0.3, 3.0) * (end - begin) / rate_hz)
+    is_near = np.zeros(end - begin, np.float32)
+    reach = max(1, round(SPIKE_REACH_S * rate_hz))
+    for at in rng.integers(begin, end, num_spikes):
+        width = min(max(1, round(rng.uniform(0.01, 0.04) * rate_hz)), end - at)
+        height = rng.uniform(5, 20) * np.sqrt(line.power) * (1 if rng.random() < 0.5 else -1)
+        line.samples[at : at + width] += np.float32(height)
+        is_near[max(at - begin - reach, 0) : at - begin + reach] = 1
+    line.lower(begin, is_near * line.is_real[begin:end], _kept, Cause.SPIKE)
+    return True
+
+
+def _weaken(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    """Shrink the signal towards its mean until it stands `snr_db` above the noise floor of the sensor."""
+    if line.power == 0:
+        return False
+    gain = min(1.0, SENSOR_FLOOR * 10 ** (snr_db / 20))
+    samples, is_real = line.samples[begin:end], line.is_real[begin:end]
+    weight = line.taper(begin, end)
+    level = samples[is_real].mean()
+    floor = rng.standard_normal(end - begin, np.float32) * np.float32(SENSOR_FLOOR * np.sqrt(line.power))
+    samples += weight * (np.float32(gain - 1) * (samples - level) + floor)
+    if line.gain is None:
+        line.gain = np.ones(len(line.samples), np.float32)
+    line.gain[begin:end] *= 1 + weight * np.float32(gain - 1)
+    lost = 1 - quality_of_noise(np.array((SENSOR_FLOOR / gain) ** 2), NOISE_CENTRE_DB)
+    line.lower(begin, is_real * lost, _kept, Cause.LOW_AMPLITUDE)
+    return True
+
+
+def _saturate(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    """Push the signal against the rails of its amplifier, which are 20 to 80 % of its range apart."""
+    samples, is_real = line.samples[begin:end], line.is_real[begin:end]
+    level, low, high = samples[is_real].mean(), samples[is_real].min(), samples[is_real].max()
+    if high - low <= 1e-6 * abs(level):
+        return False
+    room = rng.uniform(0.2, 0.8)
+    floor, ceiling = np.float32(level + room * (low - level)), np.float32(level + room * (high - level))
+    pushed = samples + np.float32(rng.normal(0, 0.4) * (high - low))
+    np.clip(pushed, floor, ceiling, out=samples)
+    line.lower(
+        begin,
+        ((samples == floor) | (samples == ceiling)) * 1.0,
+        lambda s: _kept(SATURATION_WEIGHT * s),
+        Cause.SATURATION,
+    )
+    return True
+
+
+def _flatten(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    """Hold the value before the span, or its mean or an extreme, as monitors do when a sensor is off."""
+    samples, is_real = line.samples[begin:end], line.is_real[begin:end]
+    present = samples[is_real]
+    draw = rng.random()
+    if draw < 0.6:
+        level = present[0]
+    elif draw < 0.8:
+        level = present.mean()
+    else:
+        level = present.max() if draw < 0.9 else present.min()
+    samples[is_real] = level
+    line.lower(begin, is_real * 1.0, _kept, Cause.FLAT)
+    return True
+
+
+def _drop(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    line.samples[begin:end] = np.nan
+    line.lower(begin, line.is_real[begin:end] * 1.0, _kept, Cause.DROPOUT)
+    line.is_real[begin:end] = False
+    return True
+
+
+def _kept(lost: Float[np.ndarray, " second"]) -> Float[np.ndarray, " second"]:
+    return np.asarray(np.clip(1 - lost, 0, 1))
+
+
+@lru_cache(maxsize=256)
+def _ramp(num_samples: int) -> Float32[np.ndarray, " time"]:
+    return (0.5 - 0.5 * np.cos(np.pi * (np.arange(num_samples) + 0.5) / max(num_samples, 1))).astype(np.float32)
+
+
+#: Every artefact by its cause, in the order in which they meet a signal: sensor, body, amplifier, transmission.
+ARTEFACTS: dict[Cause, Callable[[Line, int, int, float, NoiseBank, np.random.Generator], bool]] = {
+    Cause.LOW_AMPLITUDE: _weaken,
+    Cause.BASELINE: _add_baseline,
+    Cause.NOISE: _add_noise,
+    Cause.MOTION: _add_motion,
+    Cause.SATURATION: _saturate,
+    Cause.SPIKE: _add_spikes,
+    Cause.FLAT: _flatten,
+    Cause.DROPOUT: _drop,
+}

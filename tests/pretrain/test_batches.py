@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+import torch
+
+from qualityfm.pretrain.batches import PairBatches
+from qualityfm.pretrain.noise import load_noise
+from qualityfm.shards.reader import ShardReader
+
+
+@pytest.fixture
+def make_batches(small_data, small_preset):
+    def make(seed=0):
+        reader = ShardReader(small_data)
+        bank = load_noise(None, sample_rate_hz=125.0, seed=0)
+        rows = np.arange(len(reader))
+        return PairBatches(reader, rows, small_preset.pretrain, small_preset.model, bank, seed=seed)
+
+    return make
+
+
+def equal(a, b):
+    return all(
+        torch.equal(torch.nan_to_num(x.float(), nan=-9.0), torch.nan_to_num(y.float(), nan=-9.0))
+        for x, y in zip(vars(a).values(), vars(b).values(), strict=True)
+    )
+
+
+def test_the_batch_of_a_step_depends_on_seed_and_step_alone(make_batches):
+    first = make_batches()
+    for step in range(3):
+        first.batch(step)
+    assert equal(first.batch(5), make_batches().batch(5))
+    assert not equal(first.batch(5), first.batch(6))
+    assert not equal(first.batch(5), make_batches(seed=1).batch(5))
+
+
+def test_a_made_pair_shows_the_same_moment_with_lower_quality(make_batches):
+    batches = make_batches()
+    for step in range(4):
+        batch = batches.batch(step)
+        assert batch.same_moment.any()
+        assert torch.isfinite(batch.quality).all()
+        assert batch.quality.min() >= 0
+        assert batch.quality.max() <= 1
+
+
+def test_shapes_and_types_are_what_the_model_eats(make_batches, small_preset):
+    batch = make_batches().batch(0)
+    assert batch.better.shape == batch.worse.shape == batch.clean.shape == (8, 4, 1250)
+    assert batch.better.dtype == batch.worse.dtype == torch.float32
+    assert batch.quality.shape == batch.has_quality.shape == (8, 4, 10)
+    assert batch.hidden.shape == (8, 50)
+
+
+def test_a_channel_taken_from_the_student_has_no_quality_to_learn(make_batches):
+    batches = make_batches()
+    for step in range(6):
+        batch = batches.batch(step)
+        is_gone = torch.isnan(batch.worse).all(-1)
+        assert not batch.has_quality[is_gone].any()

@@ -16,3 +16,14 @@ def real_data() -> Path:
     if not (path / "challenge2015" / "records.csv").is_file():
         pytest.fail(f"QUALITYFM_DATA points to {path}, which has no challenge2015/records.csv")
     return path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests met real recordings."""
+    ran = [r for name in ("passed", "failed") for r in terminalreporter.stats.get(name, ()) if _is_real(r)]
+    skipped = [r for r in terminalreporter.stats.get("skipped", ()) if _is_real(r)]
+    terminalreporter.write_line(f"tests on real recordings: {len(ran)} ran, {len(skipped)} skipped")
+
+
+def _is_real(report: pytest.TestReport) -> bool:
+    return "real" in getattr(report, "keywords", {})

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from scipy.signal import resample_poly
+from scipy.signal import firwin, resample_poly
 
 from qualityfm.errors import ConfigError, SignalError, problem
 from qualityfm.records import ChannelKind, Recording, Segment, Signal
@@ -27,6 +28,9 @@ RELATIVE_SCALE_FLOOR = 1e-6
 
 #: Interquartile range of a standard normal distribution; makes the robust scale comparable to a standard deviation.
 NORMAL_IQR = 1.349
+
+#: Half length of the resampling filter, in samples of the slower of both rates (our own choice).
+FILTER_HALF_PERIODS = 16
 
 #: Leads of choice for the first ECG slot: lead II is what the paper uses, the others are its next of kin.
 PREFERRED_ECG = ("II", "MLII", "MCL1", "I", "III", "V")
@@ -190,7 +194,9 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
         raise SignalError(
             problem("nothing to cut", where=recording.recording_id, field="samples", found=0, expected="at least one")
         )
-    num_segments = max(1, int(np.ceil((duration_s - config.segment_s) / config.step_s - 1e-6)) + 1)
+    # A rest of less than one sample is rounding of an odd rate, not a segment.
+    beyond_s = duration_s - config.segment_s - 1 / config.sample_rate_hz
+    num_segments = max(1, int(np.ceil(beyond_s / config.step_s)) + 1)
     start_s = np.arange(num_segments) * config.step_s
     starts = np.round(start_s * config.sample_rate_hz).astype(int)
     num_samples = int(starts[-1]) + config.num_samples
@@ -238,8 +244,9 @@ def _on_clock(signal: Signal, config: SegmentConfig, num_samples: int) -> tuple[
     is_real = np.zeros(num_samples, bool)
     if not real.any():
         return line, is_real
-    filled = np.interp(np.arange(len(samples)), np.flatnonzero(real), samples[real])
-    resampled = resample(filled, signal.sample_rate_hz, config.sample_rate_hz)
+    if not real.all():
+        samples = np.interp(np.arange(len(samples)), np.flatnonzero(real), samples[real]).astype(np.float32)
+    resampled = resample(samples, signal.sample_rate_hz, config.sample_rate_hz)
 
     # Position of every clock tick in source samples; a tick is real where both its source neighbours are.
     ticks = np.arange(num_samples)
@@ -287,17 +294,35 @@ def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
         return samples
     ratio = Fraction(to_hz / from_hz).limit_denominator(1000)
     if abs(ratio * from_hz / to_hz - 1) < 1e-10:
-        return np.asarray(resample_poly(samples, ratio.numerator, ratio.denominator, padtype="line"))
+        return _polyphase(samples, ratio.numerator, ratio.denominator)
     if to_hz < from_hz:  # band-limit first, at the source's own rate
         factor = Fraction(to_hz / from_hz).limit_denominator(50)
-        narrow = resample_poly(samples, factor.numerator, factor.denominator, padtype="line")
+        narrow = _polyphase(samples, factor.numerator, factor.denominator)
         mid_hz = from_hz * factor.numerator / factor.denominator
     else:
         narrow, mid_hz = samples, from_hz
     up = int(np.ceil(4 * to_hz / mid_hz))
-    fine = resample_poly(narrow, up, 1, padtype="line")
+    fine = _polyphase(narrow, up, 1)
     num_out = int(np.floor((len(samples) - 1) / from_hz * to_hz + 1e-9)) + 1
     return np.asarray(np.interp(np.arange(num_out) / to_hz, np.arange(len(fine)) / (mid_hz * up), fine))
+
+
+def _polyphase(samples: np.ndarray, up: int, down: int) -> np.ndarray:
+    taps: Any = _low_pass(up, down)  # scipy's stubs know windows by name only
+    return np.asarray(resample_poly(samples.astype(np.float32), up, down, window=taps, padtype="line"))
+
+
+@lru_cache(maxsize=64)
+def _low_pass(up: int, down: int) -> np.ndarray:
+    """Return the filter of a rate change; 80 dB down beyond the lower of both Nyquist frequencies (Kaiser, beta 8).
+
+    Each of its `up` phases passes a constant unchanged, so that a flat line stays flat to the last bit of a float.
+    """
+    slower = max(up, down)
+    taps = firwin(2 * FILTER_HALF_PERIODS * slower + 1, 1 / slower, window=("kaiser", 8.0))
+    for phase in range(up):
+        taps[phase::up] /= up * taps[phase::up].sum()
+    return taps.astype(np.float32)
 
 
 def scale_values(values: Float32[np.ndarray, "segment channel time"], config: SegmentConfig) -> Scaled:
@@ -309,11 +334,10 @@ def scale_values(values: Float32[np.ndarray, "segment channel time"], config: Se
     center = np.zeros((num_segments, num_channels), np.float32)
     scale = np.ones((num_segments, num_channels), np.float32)
     if config.scaling == "robust":
-        for s, c in np.argwhere(np.isfinite(values).any(axis=2)):
-            line = values[s, c]
-            q1, median, q3 = np.percentile(line[np.isfinite(line)], (25, 50, 75))
-            floor = max(SCALE_FLOORS.get(config.channels[c], 0.0), RELATIVE_SCALE_FLOOR * abs(median), 1e-12)
-            center[s, c], scale[s, c] = median, max((q3 - q1) / NORMAL_IQR, floor)
+        q1, median, q3 = _quartiles(values)
+        floors = [SCALE_FLOORS.get(kind, 0.0) for kind in config.channels]
+        floor = np.maximum.reduce([np.broadcast_to(floors, median.shape), RELATIVE_SCALE_FLOOR * np.abs(median)])
+        center, scale = median, np.maximum((q3 - q1) / NORMAL_IQR, np.maximum(floor, 1e-12))
     elif config.scaling == "minmax":
         for s in np.flatnonzero(np.isfinite(values).any(axis=(1, 2))):
             low, high = np.nanmin(values[s]), np.nanmax(values[s])
@@ -321,4 +345,21 @@ def scale_values(values: Float32[np.ndarray, "segment channel time"], config: Se
     with np.errstate(invalid="ignore", over="ignore"):
         scaled = (values - center[..., None]) / scale[..., None]
         scaled = np.clip(scaled, -config.clip, config.clip)
-    return Scaled(values=scaled.astype(np.float32), center=center, scale=scale)
+    return Scaled(values=scaled.astype(np.float32), center=center.astype(np.float32), scale=scale.astype(np.float32))
+
+
+def _quartiles(values: Float32[np.ndarray, "segment channel time"]) -> list[np.ndarray]:
+    """Return lower quartile, median and upper quartile of the samples there are, [segment channel]; 0, 0, 0 for none.
+
+    One sort serves all lines, because missing samples sort to the end. Interpolates as numpy.percentile does.
+    """
+    ordered = np.sort(values, axis=-1)
+    last = np.isfinite(values).sum(axis=-1) - 1
+    found = []
+    for share in (0.25, 0.5, 0.75):
+        rank = share * np.maximum(last, 0)
+        below = np.floor(rank).astype(int)
+        above = np.minimum(below + 1, np.maximum(last, 0))
+        low, high = (np.take_along_axis(ordered, r[..., None], -1)[..., 0] for r in (below, above))
+        found.append(np.where(last >= 0, low + (high - low) * (rank - below), 0.0))
+    return found

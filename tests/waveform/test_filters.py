@@ -47,7 +47,7 @@ def test_the_end_of_a_line_does_not_ring_into_its_beginning():
     line = np.zeros((1, 3750), np.float32)
     line[:, -100:] = 100
     (fast,) = split_bands(line, RATE_HZ, Band(low_hz=20, order=4))
-    assert np.abs(fast[:, :3000]).max() < 0.1
+    assert np.abs(fast[:, :3000]).max() < 0.2
 
 
 @pytest.mark.parametrize("shape", [(0, 100), (2, 0), (1, 1), (1, 2)])

@@ -1,1 +1,1 @@
-"""The command line: a table of verbs, each loaded on use."""
+"""The command line: one file for each verb, loaded when it is used."""

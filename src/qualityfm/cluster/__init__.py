@@ -1,1 +1,5 @@
-"""One map over work items; knows nothing of waveforms."""
+"""One map over recordings: a process pool; knows nothing of waveforms."""
+
+from qualityfm.cluster.pool import map_unordered
+
+__all__ = ["map_unordered"]

@@ -1,0 +1,62 @@
+# make demo    the whole road on a small archive, in its own environment
+# make test    set up, then check everything
+# make help    all targets and settings
+#
+# Settings: VENV=path of the environment, PYTHON=interpreter (3.11 or newer), OUT=folder of the demo,
+#           TORCH_INDEX=index to take torch from, for another build than the one pip is configured for.
+
+VENV ?= .venv
+PYTHON ?= python3
+OUT ?= demo
+TORCH_INDEX ?=
+
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
+RUNTIME = $(VENV)/.runtime-installed
+DEVELOPMENT = $(VENV)/.development-installed
+LISTS = pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help venv setup demo test check format
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+	@echo "targets: demo test check format venv (runtime only) setup (with the tools of development)"
+
+# The environment with what a run needs.
+venv: $(RUNTIME)
+
+# The same with linters, type checker and tests.
+setup: $(DEVELOPMENT)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "QualityFM needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): $(LISTS) | $(VENV)/bin/python
+ifneq ($(TORCH_INDEX),)
+	$(PIP) install --quiet -c constraints.txt --index-url $(TORCH_INDEX) torch
+endif
+	$(PIP) install --quiet -c constraints.txt -e '.[torch]'
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME)
+	$(PIP) install --quiet -c constraints.txt -e '.[torch,dev]'
+	@touch $@
+
+demo: $(RUNTIME)
+	$(VENV)/bin/qualityfm demo --out $(OUT)
+
+test: check
+
+check: $(DEVELOPMENT)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m pytest -rs --cov=qualityfm --cov-report=term:skip-covered
+
+format: $(DEVELOPMENT)
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .

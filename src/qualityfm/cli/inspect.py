@@ -1,0 +1,272 @@
+"""`qualityfm inspect`: what is in a record, data set, checkpoint, run or preset, on one screen."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from qualityfm.cli.terminal import say_facts, say_json, say_table
+from qualityfm.errors import ConfigError, problem
+
+EXAMPLES = (
+    "qualityfm inspect paper-base --json",
+    "qualityfm inspect recordings/a103l",
+    "qualityfm inspect dataset",
+    "qualityfm inspect runs/first",
+)
+
+CARD, INDEX, STATE = "model.json", "index.json", "state.json"
+
+#: Refusals and such that a screen holds; --json gives all.
+MAX_LINES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of `inspect`."""
+
+    anything: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ANYTHING")]
+    """A record, a data set, a checkpoint or run folder, a preset's name or TOML file."""
+    json: bool = False
+    """Print JSON."""
+
+
+def run(options: Options) -> int:
+    """Find out what a name stands for and show it."""
+    found = describe(options.anything)
+    if options.json:
+        say_json(found)
+    else:
+        _show(options.anything, found)
+    return 0
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Return what a name stands for, as plain values; `kind` says what it is.
+
+    Raises:
+        ConfigError: It is none of the things that can be inspected.
+    """
+    from qualityfm.pretrain.preset import preset_names
+
+    path = Path(name)
+    if name in preset_names() or name.endswith(".toml"):
+        return _preset(name)
+    if (path / INDEX).is_file():
+        return _dataset(path)
+    if (path / CARD).is_file() or (path / "checkpoint" / CARD).is_file():
+        return _checkpoint(path)
+    if (path / STATE).is_file():
+        expected = "a run that has saved a checkpoint"
+        raise ConfigError(problem("nothing to show yet", where=path, field=CARD, found="nothing", expected=expected))
+    if path.is_dir():
+        expected = f"a data set ({INDEX}), a checkpoint ({CARD}) or a run"
+        advice = f"`qualityfm scan {name}` lists recordings"
+        raise ConfigError(
+            problem("a plain folder", where=path, field="files", found="neither", expected=expected, advice=advice)
+        )
+    return _record(path)
+
+
+def _preset(name: str) -> dict[str, Any]:
+    from qualityfm.config import to_plain
+    from qualityfm.models.network import count_parameters
+    from qualityfm.pretrain.preset import load_preset
+
+    preset = load_preset(name)
+    shipped = _shipped_card(name)
+    return {
+        "kind": "preset",
+        "name": preset.name,
+        **_size(count_parameters(preset.segments, preset.model)),
+        "segments": to_plain(preset.segments),
+        "model": to_plain(preset.model),
+        "pretrain": to_plain(preset.pretrain),
+        "shipped_model": shipped,
+    }
+
+
+def _shipped_card(name: str) -> dict[str, Any] | None:
+    """Return the card of the trained model that is shipped under a preset's name; None if there is none."""
+    from qualityfm.inference.predictor import find_checkpoint, shipped_models
+    from qualityfm.models.checkpoint import read_card
+
+    return read_card(find_checkpoint(name)) if name in shipped_models() else None
+
+
+def _size(num_parameters: int) -> dict[str, Any]:
+    return {"num_parameters": num_parameters, "num_parameters_millions": round(num_parameters / 1e6, 2)}
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    from qualityfm.models.checkpoint import read_card
+
+    is_run = (path / "checkpoint" / CARD).is_file()
+    folder = path / "checkpoint" if is_run else path
+    card = read_card(folder)
+    kind = "run" if is_run else "checkpoint"
+    return {"kind": kind, "folder": str(folder), **card, **_size(int(card["num_parameters"]))}
+
+
+def _dataset(path: Path) -> dict[str, Any]:
+    from qualityfm.config import to_plain
+    from qualityfm.shards.reader import ShardReader
+
+    reader = ShardReader(path)  # compares every file's size with the index
+    plain = to_plain(reader.index)
+    num_bytes = sum(file["num_bytes"] for shard in plain["shards"] for file in shard["files"])
+    subjects = {subject for subject in reader.rows["subject_id"] if subject}
+    shards = [{"name": shard["name"], "num_rows": shard["num_rows"]} for shard in plain["shards"]]
+    return {"kind": "data set", "folder": str(path), **plain, "shards": shards} | {
+        "num_subjects": len(subjects),
+        "num_bytes": num_bytes,
+    }
+
+
+def _record(path: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from qualityfm.sources import open_recording
+
+    recording = open_recording(path)
+    channels = []
+    for signal in recording.signals:
+        finite = signal.samples[np.isfinite(signal.samples)]
+        low, middle, high = np.percentile(finite, (0, 50, 100)) if len(finite) else (np.nan,) * 3
+        channels.append(
+            {
+                "name": signal.name,
+                "kind": str(signal.kind),
+                "unit": signal.unit,
+                "sample_rate_hz": signal.sample_rate_hz,
+                "start_s": signal.start_s,
+                "duration_s": signal.duration_s,
+                "missing_share": round(1 - len(finite) / max(1, len(signal.samples)), 4),
+                "lowest": float(low),
+                "median": float(middle),
+                "highest": float(high),
+            }
+        )
+    return {
+        "kind": "record",
+        "recording": recording.recording_id,
+        "subject": recording.subject_id,
+        "start": recording.start.isoformat() if recording.start else None,
+        "duration_s": recording.duration_s,
+        "channels": channels,
+        "notes": list(recording.notes),
+    }
+
+
+def _show(name: str, found: dict[str, Any]) -> None:
+    kind = found["kind"]
+    if kind == "record":
+        _show_record(found)
+    elif kind == "data set":
+        _show_dataset(name, found)
+    else:
+        _show_model(name, found)
+
+
+def _show_record(found: dict[str, Any]) -> None:
+    facts = {
+        "length": f"{found['duration_s']:.1f} s",
+        "start": found["start"] or "not said",
+        "patient": found["subject"] or "not said",
+    }
+    say_facts(f"record {found['recording']}", facts)
+    rows = [
+        (
+            c["name"],
+            c["kind"],
+            c["unit"],
+            f"{c['sample_rate_hz']:g}",
+            f"{c['duration_s']:.1f}",
+            f"{100 * c['missing_share']:.1f} %",
+            *(f"{c[k]:.3g}" for k in ("lowest", "median", "highest")),
+        )
+        for c in found["channels"]
+    ]
+    say_table(("channel", "kind", "unit", "Hz", "seconds", "missing", "lowest", "median", "highest"), rows)
+    _say_lines("notes", found["notes"])
+
+
+def _show_dataset(name: str, found: dict[str, Any]) -> None:
+    selection = found["selection"]
+    grades = "  ".join(f"{letter} {count:,}" for letter, count in sorted(found["grades"].items()))
+    patients = found["num_subjects"] or "unnamed"
+    facts = {
+        "segments": f"{found['num_segments']:,} in {len(found['shards'])} shards, {found['num_bytes'] / 1e6:,.1f} MB",
+        "recordings": f"{found['num_recordings']:,} of {patients} patients, {found['hours']:.2f} h",
+        "form": _form(found["segments"]),
+        "grades": grades,
+        "dropped": "; ".join(f"{count:,} {why}" for why, count in found["dropped"].items()) or "0",
+        "refused": len(found["refused"]),
+        "left out": len(found["left_out"]),
+        "selection": _selection_words(selection) if selection else "the whole archive",
+        "made by": f"qualityfm {found['package_version']}, format {found['format_version']}",
+        "content": found["content_hash"],
+    }
+    say_facts(f"data set {name}", facts)
+    _say_lines("refused", [f"{one['recording_id']}: {one['reason']}" for one in found["refused"]])
+    reasons = Counter(one["reason"] for one in found["left_out"])
+    _say_lines("left out", [f"{count} {reason}" for reason, count in reasons.most_common()])
+
+
+def _selection_words(selection: dict[str, Any]) -> str:
+    words = [f"{selection['table']} where {selection['where'] or 'any row'}"]
+    if selection.get("away_from"):
+        words.append(f"away from {selection['away_from']} by {selection['within']}")
+    return ", ".join(words)
+
+
+def _form(segments: dict[str, Any]) -> str:
+    slots = " ".join(segments["channels"])
+    timing = f"{segments['segment_s']:g} s every {segments['step_s']:g} s at {segments['sample_rate_hz']:g} Hz"
+    return f"{timing}: {slots}; {segments['scaling']} scaling"
+
+
+def _show_model(name: str, found: dict[str, Any]) -> None:
+    model = found["model"]
+    facts: dict[str, Any] = {
+        "parameters": f"{found['num_parameters']:,} ({found['num_parameters_millions']:.2f} M)",
+        "segments": _form(found["segments"]),
+        "network": "  ".join(f"{key} {value}" for key, value in list(model.items())[:6]),
+        "attention": f"{model['attention_radius']} tokens to either side, {model['num_global']} global",
+        "decoder": f"{model['decoder']}; quality head: {'yes' if model['quality_head'] else 'no'}",
+    }
+    if "pretrain" in found:
+        recipe = found["pretrain"]
+        how_long = f"batch {recipe['batch_size']}, {recipe['epochs']:g} epochs"
+        facts["recipe"] = f"{recipe['objective']}, {how_long}, graded by {recipe['grade_by']}"
+    if found["kind"] == "preset":
+        facts["trained model"] = "shipped under this name" if found["shipped_model"] else "none shipped: pre-train it"
+    else:
+        facts["made by"] = f"qualityfm {found['package_version']}, format {found['format_version']}"
+        facts |= {key: json.dumps(found[key]) for key in ("data", "noise") if key in found}
+        facts |= _metric_facts(found.get("metrics") or {})
+    say_facts(f"{found['kind']} {found.get('name', name)}", facts)
+
+
+def _metric_facts(metrics: dict[str, Any]) -> dict[str, str]:
+    facts = {}
+    for key, value in metrics.items():
+        if isinstance(value, dict):
+            words = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items())
+            facts[key] = ", ".join(words)
+        else:
+            facts[key] = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return facts
+
+
+def _say_lines(title: str, lines: list[str]) -> None:
+    if lines:
+        shown = {str(i): line for i, line in enumerate(lines[:MAX_LINES], 1)}
+        say_facts(f"{title}:", shown)
+    if len(lines) > MAX_LINES:
+        say_facts(f"  and {len(lines) - MAX_LINES} more; --json lists them all", {})

@@ -1,0 +1,135 @@
+"""`qualityfm pretrain`: a data set -> a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from qualityfm.cli.places import real_data_folder
+from qualityfm.cli.terminal import LateProgress, remark, say_facts, say_json
+
+if TYPE_CHECKING:
+    from qualityfm.pretrain.loop import RunSummary, StepReport
+
+EXAMPLES = (
+    "qualityfm pretrain qualityfm-tiny --data dataset --out runs/first",
+    "qualityfm pretrain my-preset.toml --data dataset --out runs/second --steps 2000 --threads 2",
+)
+
+MODELLED = "modelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of `pretrain`."""
+
+    preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")]
+    """A shipped preset, or the path of a TOML file."""
+    data: Annotated[Path, tyro.conf.arg(metavar="DATASET")]
+    """Data set to learn from."""
+    out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    """Run folder; one that holds an unfinished run of the same plan is resumed."""
+    heldout: Annotated[Path | None, tyro.conf.arg(metavar="DATASET")] = None
+    """Data set that is never learnt from; by default a tenth of the patients."""
+    noise: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Recorded noise (WFDB), or "modelled"; by default $QUALITYFM_DATA/nstdb where it is there, else modelled."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Length of the run; by default the preset's epochs."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """CPU threads; a run is repeatable bit for bit at a fixed number."""
+    seed: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """In place of the preset's seed."""
+    device: str = "cpu"
+    """Torch device, such as cpu or cuda."""
+    json: bool = False
+    """Print the outcome as JSON."""
+
+
+def run(options: Options) -> int:
+    """Pre-train, with progress; Ctrl-C saves and leaves with 130."""
+    return show(options, train(options))
+
+
+def show(options: Options, summary: RunSummary) -> int:
+    """Say how a run ended, and return the exit code."""
+    checkpoint = summary.folder / "checkpoint"
+    if options.json:
+        say_json(_plain(summary))
+    else:
+        facts = {
+            "steps": f"{summary.steps} of {summary.num_steps}",
+            "held-out loss": f"{summary.heldout_start['loss']:.4f} -> {summary.heldout_end['loss']:.4f}",
+            "pairs": f"{summary.num_natural:,} natural, {summary.num_made:,} made by adding noise",
+            "checkpoint": checkpoint,
+        }
+        say_facts(f"run {summary.folder}", facts)
+    if summary.is_collapsed:
+        remark("warning: the features have collapsed; see log.jsonl, and try a smaller learning rate or other seed")
+    if not summary.is_finished:
+        remark(f"interrupted: saved at step {summary.steps} of {summary.num_steps}; the same command resumes")
+        return 130
+    return 0
+
+
+def train(options: Options) -> RunSummary:
+    """Pre-train with a progress display."""
+    from qualityfm.pretrain.loop import pretrain
+    from qualityfm.pretrain.preset import load_preset
+
+    preset = load_preset(options.preset)
+    noise = noise_folder(options.noise)
+    remark(f"noise for made pairs: {'modelled' if noise is None else noise}")
+    with LateProgress("pre-training") as display:
+        return pretrain(
+            preset,
+            options.data,
+            options.out,
+            heldout=options.heldout,
+            noise=noise,
+            steps=options.steps,
+            threads=options.threads,
+            seed=options.seed,
+            device=options.device,
+            report=_shower(display),
+        )
+
+
+def noise_folder(named: str | None) -> Path | None:
+    """Return the folder of recorded noise; None means modelled noise."""
+    if named is not None:
+        return None if named == MODELLED else Path(named)
+    data = real_data_folder()
+    return data / "nstdb" if data is not None and (data / "nstdb").is_dir() else None
+
+
+def _shower(display: LateProgress) -> Callable[[StepReport], None]:
+    """Return what shows a step, with the last held-out loss beside its own."""
+    heldout = ""
+
+    def show(report: StepReport) -> None:
+        nonlocal heldout
+        if report.heldout_loss is not None:
+            heldout = f"  held-out {report.heldout_loss:.3f}"
+        note = f"loss {report.loss:.3f}{heldout}  {report.pairs_per_s:.0f} pairs/s"
+        display.show(report.step, report.num_steps, note)
+
+    return show
+
+
+def _plain(summary: RunSummary) -> dict[str, Any]:
+    names = (
+        "steps",
+        "num_steps",
+        "is_finished",
+        "is_collapsed",
+        "heldout_start",
+        "heldout_end",
+        "num_natural",
+        "num_made",
+    )
+    paths = {"folder": str(summary.folder), "checkpoint": str(summary.folder / "checkpoint")}
+    return paths | {name: getattr(summary, name) for name in names}

@@ -1,0 +1,108 @@
+"""`qualityfm score`: quality per second of recordings, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from qualityfm.cli.places import check_suffix, for_each_recording, scorer, write_table
+from qualityfm.cli.terminal import name_problems, remark, say_json, say_table
+
+if TYPE_CHECKING:
+    from qualityfm.records import QualityScore
+
+EXAMPLES = (
+    "qualityfm score recordings/a103l --out quality.csv",
+    "qualityfm score recordings/ --model runs/first --out quality.parquet",
+)
+
+SUFFIXES = (".csv", ".parquet", ".json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of `score`."""
+
+    recordings: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORD_OR_FOLDER")]
+    """A recording (path without extension, or its .hea), or a folder of them."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None
+    """Add a model's estimate: a run, a checkpoint, or a shipped name. Without it the score needs no torch."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="TABLE")] = None
+    """Table to write: .csv, .parquet or .json. An older one is replaced."""
+    per: Literal["second", "segment"] = "second"
+    """What a row of the table is: a second of a channel, or a segment."""
+    json: bool = False
+    """Print the summary as JSON."""
+
+
+def run(options: Options) -> int:
+    """Score recordings; in a folder, what cannot be used is skipped and named."""
+    if options.out is not None:
+        check_suffix(options.out, SUFFIXES)
+    score, model_name = scorer(options.model)
+    batch = for_each_recording(options.recordings, score, "scoring")
+    if options.out is not None:
+        write_table(_frame(batch.results, options.per), options.out)
+    rows = [_row(one) for one in batch.results]
+    if options.json:
+        out = None if options.out is None else str(options.out)
+        say_json({"model": model_name, "out": out, "recordings": rows, "problems": list(batch.problems)})
+    else:
+        _show(batch.results, rows)
+        name_problems(batch.problems)
+        skipped = f", {len(batch.problems)} skipped" if batch.problems else ""
+        remark(f"{len(rows)} scored{skipped}" + (f"; table: {options.out}" if options.out else ""))
+    return 0
+
+
+def _frame(scores: tuple[QualityScore, ...], per: str) -> Any:
+    import pandas as pd
+
+    frames = [one.to_pandas() if per == "second" else pd.DataFrame(one.segments) for one in scores]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _row(score: QualityScore) -> dict[str, Any]:
+    """Return one recording's summary: mean joint quality, grades of its segments, mean quality of each channel."""
+    from qualityfm.records import grade
+
+    weights = score.segment_length_s
+    mean = float((score.overall * weights).sum() / max(float(weights.sum()), 1e-9))
+    channels: dict[str, float] = {}
+    for name in score.names:
+        if name is not None:
+            column = [row[f"quality_{name}"] for row in score.segments]
+            channels.setdefault(name, round(sum(column) / len(column), 4))
+    return {
+        "recording": score.recording_id,
+        "quality": round(mean, 4),
+        "grade": grade(mean),
+        "num_segments": len(score.overall),
+        "segments_by_grade": {letter: score.grades.count(letter) for letter in "ABCDE"},
+        "channels": channels,
+    }
+
+
+def _show(scores: tuple[QualityScore, ...], rows: list[dict[str, Any]]) -> None:
+    if len(scores) == 1:
+        names = [name for name in dict.fromkeys(scores[0].names) if name]
+        table = [
+            (f"{r['start_s']:g}", r["grade"], f"{r['quality']:.2f}", *(f"{r[f'quality_{n}']:.2f}" for n in names))
+            for r in scores[0].segments
+        ]
+        say_table(("start_s", "grade", "quality", *names), table)
+        return
+    table = [
+        (
+            r["recording"],
+            r["grade"],
+            f"{r['quality']:.2f}",
+            r["num_segments"],
+            " ".join(f"{name} {quality:.2f}" for name, quality in r["channels"].items()),
+        )
+        for r in rows
+    ]
+    say_table(("recording", "grade", "quality", "segments", "channels"), table)

@@ -1,0 +1,217 @@
+"""What prepare will do before it does it: recordings -> windows -> groups, one shard each."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qualityfm.config import to_plain
+from qualityfm.prepare.selection import Selection, select
+from qualityfm.segments import SegmentConfig
+from qualityfm.shards.format import ARRAYS, FORMAT_VERSION, RecordingNote, array_shape, hash_plain
+from qualityfm.sources import Found, find_recordings
+
+#: A long recording is read in windows of about this length, so that a day needs no more memory than an hour.
+WINDOW_S = 3600.0
+
+#: Shards are this long at least, h: small files cost more than they give.
+MIN_SHARD_H = 2.0
+
+#: And at most, h: what a worker holds in memory and what an interruption can cost.
+MAX_SHARD_H = 24.0
+
+#: An archive that fits in between is cut into about this many shards, so that workers share it evenly.
+NUM_SHARDS_WANTED = 64
+
+#: Rough size of a row in the table of rows, in bytes.
+TABLE_ROW_BYTES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A stretch of a recording that is read and cut at once; windows meet on the segment grid.
+
+    Attributes:
+        path: What `open_recording` takes.
+        recording_id: The recording's id.
+        subject_id: Patient, or None.
+        first_segment: Number of its first segment, counted from the start of the recording.
+        num_segments: Segments to cut.
+        is_whole: True where the window is the whole recording.
+    """
+
+    path: Path
+    recording_id: str
+    subject_id: str | None
+    first_segment: int
+    num_segments: int
+    is_whole: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The windows that become one shard."""
+
+    name: str
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that decides the bytes of a data set, apart from the samples.
+
+    Attributes:
+        config: How to cut and which segments to keep.
+        groups: One for each shard.
+        selection: The question to the table and what it met, as plain values; None for the whole archive.
+        refused: Recordings whose header cannot be used.
+        left_out: Recordings that break a rule their header already shows.
+        num_recordings: Recordings that will be read.
+        hours: Their length.
+        num_segments: Segments they can give at most.
+        plan_hash: Identity of all this.
+    """
+
+    config: SegmentConfig
+    groups: tuple[Group, ...]
+    selection: dict[str, Any] | None
+    refused: tuple[RecordingNote, ...]
+    left_out: tuple[RecordingNote, ...]
+    num_recordings: int
+    hours: float
+    num_segments: int
+    plan_hash: str
+
+    @property
+    def estimated_bytes(self) -> int:
+        """Size of the data set if every segment is kept."""
+        row = sum(dtype.itemsize * int(np.prod(array_shape(name, 1, self.config))) for name, dtype in ARRAYS.items())
+        return self.num_segments * (row + TABLE_ROW_BYTES)
+
+
+def make_plan(archive: Path, config: SegmentConfig, selection: Selection | None, package_version: str) -> Plan:
+    """Return the plan for an archive; headers are read, samples are not.
+
+    Raises:
+        SourceError: The archive cannot be listed.
+        ConfigError: The selection chooses nothing, or is unclear.
+    """
+    found: Iterable[Found] = find_recordings(archive)
+    question = None
+    if selection is not None:
+        selected = select(tuple(found), selection)
+        found = selected.found
+        question = selection.question | {
+            "num_selected": len(selected.found),
+            "num_not_selected": selected.num_not_chosen,
+            "num_without_row": selected.num_without_row,
+            "num_rows_without_recording": selected.num_without_recording,
+        }
+    refused, left_out, usable = [], [], []
+    for one in found:
+        reason = one.aside or reason_to_leave_out(one, config)
+        if one.problem:
+            refused.append(RecordingNote(recording_id=one.recording_id, reason=one_line(one.problem, archive)))
+        elif reason:
+            left_out.append(RecordingNote(recording_id=one.recording_id, reason=reason))
+        else:
+            usable.append(one)
+    hours = sum(one.duration_s for one in usable) / 3600
+    windows = [window for one in usable for window in _windows(one, config)]
+    identity = {
+        "format_version": FORMAT_VERSION,
+        "package_version": package_version,
+        "segments": to_plain(config),
+        "selection": question,
+        "windows": [[w.recording_id, w.subject_id, w.first_segment, w.num_segments] for w in windows],
+        "sizes": _sizes(usable),
+        "notes": to_plain([refused, left_out]),
+    }
+    return Plan(
+        config=config,
+        groups=tuple(_groups(windows, config, hours)),
+        selection=question,
+        refused=tuple(refused),
+        left_out=tuple(left_out),
+        num_recordings=len(usable),
+        hours=hours,
+        num_segments=sum(w.num_segments for w in windows),
+        plan_hash=hash_plain(identity),
+    )
+
+
+def reason_to_leave_out(found: Found, config: SegmentConfig) -> str | None:
+    """Return which rule of the settings a recording breaks by its header alone; None if it breaks none."""
+    if found.problem:
+        return None
+    kinds = Counter(channel.kind for channel in found.channels)
+    if not any(kinds[kind] for kind in config.channels):
+        return f"no channel of {', '.join(sorted(set(config.channels)))}"
+    for kind, count in Counter(config.required).items():
+        if kinds[kind] < count:
+            return f"required channel missing: {kind}"
+    if found.duration_s < config.min_recording_s:
+        return f"shorter than {config.min_recording_s:g} s"
+    return None
+
+
+def one_line(text: str, archive: Path) -> str:
+    """Return a message on one line that names files from the archive on, not this machine's folders."""
+    short = text
+    for folder in (archive, archive.absolute(), archive.resolve()):
+        short = short.replace(f"{folder}/", "")
+    return " ".join(short.split())
+
+
+def _windows(found: Found, config: SegmentConfig) -> Iterator[Window]:
+    """Yield windows that give the same segments as cutting the recording at once (see `segments.cut_block`)."""
+    total = max(1, int(np.ceil((found.duration_s - config.segment_s) / config.step_s - 1e-6)) + 1)
+    each = max(1, round(WINDOW_S / config.step_s))
+    for first in range(0, total, each):
+        yield Window(
+            path=found.path,
+            recording_id=found.recording_id,
+            subject_id=found.subject_id,
+            first_segment=first,
+            num_segments=min(each, total - first),
+            is_whole=total <= each,
+        )
+
+
+def _groups(windows: list[Window], config: SegmentConfig, hours: float) -> Iterator[Group]:
+    """Yield consecutive windows until a shard is long enough."""
+    wanted = min(MAX_SHARD_H, max(MIN_SHARD_H, hours / NUM_SHARDS_WANTED))
+    most = max(1, int(wanted * 3600 / config.segment_s))
+    waiting: list[Window] = []
+    num_groups = 0
+    for i, window in enumerate(windows):
+        waiting.append(window)
+        following = windows[i + 1].num_segments if i + 1 < len(windows) else most
+        if sum(w.num_segments for w in waiting) + following > most:
+            yield Group(name=f"shard-{num_groups:05d}", windows=tuple(waiting))
+            num_groups += 1
+            waiting = []
+
+
+def _sizes(usable: Iterable[Found]) -> list[list[list[Any]]]:
+    """Return name and size of every file that belongs to a recording by its name.
+
+    Sizes and not times: a copied archive is the same archive, a file that grew is not.
+    """
+    listings = {folder: _files_by_stem(folder) for folder in {one.path.parent for one in usable}}
+    return [listings[one.path.parent].get(one.path.name.split(".")[0], []) for one in usable]
+
+
+def _files_by_stem(folder: Path) -> dict[str, list[list[Any]]]:
+    files: dict[str, list[list[Any]]] = {}
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            if entry.is_file():
+                files.setdefault(entry.name.split(".")[0], []).append([entry.name, entry.stat().st_size])
+    return files

@@ -1,0 +1,139 @@
+"""What every index reads: the channels of one kind as filled lines, cut into seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from qualityfm.records import Cause, ChannelKind
+from qualityfm.segments import MAX_ABS_SAMPLE
+from qualityfm.waveform.filters import fill_missing
+
+#: Trust in [0, 1] of every second, by the fault it speaks of. 1 means that the fault is not there.
+Trusts = dict[Cause, Float32[np.ndarray, "line second"]]
+
+#: A line is held within this many times its usual range before it is filtered, so that one wild sample does not ring
+#: through its neighbours. Our own choice, docs/decisions/0004.
+MAX_RANGES = 5.0
+
+#: Which of a line's ordered ranges counts as its usual one. Our own choice, docs/decisions/0004.
+USUAL_QUANTILE = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """Channels of one kind and unit, ready for indices.
+
+    Attributes:
+        kind: What they measure.
+        unit: Physical unit of `values`, as the file spells it.
+        sample_rate_hz: Samples per second.
+        values: Physical samples, all finite; straight lines where nothing was recorded.
+        is_real: True where a usable sample was recorded.
+        num_seconds: Seconds in a line, a begun one included.
+    """
+
+    kind: ChannelKind
+    unit: str
+    sample_rate_hz: float
+    values: Float32[np.ndarray, "line time"]
+    is_real: Bool[np.ndarray, "line time"]
+    num_seconds: int
+
+    @property
+    def edges(self) -> np.ndarray:
+        """First sample of every second."""
+        first = np.ceil(np.arange(self.num_seconds) * self.sample_rate_hz - 1e-6).astype(int)
+        return np.asarray(np.minimum(first, max(0, self.values.shape[1] - 1)))
+
+    @property
+    def second_of_sample(self) -> np.ndarray:
+        """Second that every sample falls into."""
+        second = np.floor(np.arange(self.values.shape[1]) / self.sample_rate_hz + 1e-9).astype(np.int64)
+        return np.asarray(np.minimum(second, self.num_seconds - 1))
+
+    @cached_property
+    def has_samples(self) -> Bool[np.ndarray, "line second"]:
+        """True for a second of which more than half was recorded."""
+        return np.asarray(self.mean(self.is_real.astype(np.float32)) > 0.5)
+
+    def frames(self, values: np.ndarray) -> np.ndarray:
+        """Return [line time] as [line second sample]; a second that the end cuts off repeats the last sample."""
+        per_second = max(1, int(self.sample_rate_hz))
+        num_lines, num_samples = values.shape
+        if per_second == self.sample_rate_hz and num_samples == self.num_seconds * per_second:
+            return values.reshape(num_lines, self.num_seconds, per_second)
+        index = np.minimum(self.edges[:, None] + np.arange(per_second), num_samples - 1)
+        return np.asarray(values[:, index])
+
+    def mean(self, values: np.ndarray) -> Float32[np.ndarray, "line second"]:
+        """Return the mean of every second."""
+        return np.asarray(self.frames(values).mean(axis=2, dtype=np.float32))
+
+    def bounded(self) -> Float32[np.ndarray, "line time"]:
+        """Return the samples held within a few usual ranges of the line, for filters."""
+        frames = self.frames(self.values)
+        low, high = np.median(frames.min(axis=2), axis=1), np.median(frames.max(axis=2), axis=1)
+        margin = MAX_RANGES * (high - low)
+        margin[margin <= 0] = np.inf  # flat in most seconds: nothing to compare with
+        return np.asarray(np.clip(self.values, (low - margin)[:, None], (high + margin)[:, None]))
+
+
+def prepare_lines(
+    kind: ChannelKind,
+    unit: str,
+    sample_rate_hz: float,
+    values: Float32[np.ndarray, "line time"],
+    is_real: Bool[np.ndarray, "line time"],
+    num_seconds: int,
+) -> Lines:
+    """Return lines whose unusable samples (missing, infinite, beyond any sensor) are filled and marked."""
+    with np.errstate(invalid="ignore"):
+        usable = is_real & (np.abs(values) < MAX_ABS_SAMPLE)
+    return Lines(
+        kind=kind,
+        unit=unit,
+        sample_rate_hz=sample_rate_hz,
+        values=fill_missing(values, usable),
+        is_real=usable,
+        num_seconds=num_seconds,
+    )
+
+
+def falling(ratio: Float32[np.ndarray, "*shape"], half: float, steepness: int = 2) -> Float32[np.ndarray, "*shape"]:
+    """Return a trust that falls from 1 at ratio 0 over 0.5 at `half` towards 0, and has no corner where it could tie.
+
+    Example:
+        >>> falling(np.array([0.0, 2.0, 4.0]), half=2.0).round(2).tolist()
+        [1.0, 0.5, 0.2]
+    """
+    return np.asarray(1 / (1 + np.minimum(ratio / half, 1e6) ** steepness))
+
+
+def usual_range(
+    ranges: Float32[np.ndarray, "line second"], is_usable: Bool[np.ndarray, "line second"]
+) -> Float32[np.ndarray, "line 1"]:
+    """Return the size a line usually has: a high middle of the ranges of its usable seconds; 0 for a line without any.
+
+    A little above the median, so that at 30 beats a minute, where every other second holds none, it is still a beat's.
+    """
+    counts = is_usable.sum(axis=1, keepdims=True)
+    ordered = np.sort(np.where(is_usable, ranges, np.inf), axis=1)
+    middle = np.take_along_axis(ordered, (np.maximum(counts - 1, 0) * USUAL_QUANTILE).astype(int), axis=1)
+    return np.where(counts > 0, middle, 0).astype(np.float32)
+
+
+def against_usual(
+    sizes: Float32[np.ndarray, "line second"], usual: Float32[np.ndarray, "line 1"]
+) -> Float32[np.ndarray, "line second"]:
+    """Return sizes as multiples of the usual range; huge, not infinite, where a line has none."""
+    return np.asarray(sizes / np.maximum(usual, 1e-9))
+
+
+def highest_near(values: Float32[np.ndarray, "line second"]) -> Float32[np.ndarray, "line second"]:
+    """Return every second's highest value among itself and the two seconds beside it."""
+    padded = np.pad(values, ((0, 0), (1, 1)), mode="edge") if values.size else values
+    return np.asarray(np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:]))

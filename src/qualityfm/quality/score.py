@@ -1,0 +1,137 @@
+"""Quality of every second of every channel with its causes, and the joint quality of a segment.
+
+The road: lines of one kind -> a trust in [0, 1] per cause (quality/ecg.py, quality/ppg.py) -> their product is the
+quality of the second, and every trust below the lower bound of grade B raises its `Cause`.
+
+The joint quality of a segment: channels of one kind are averaged, then the kinds, then the seconds that the
+recording reaches. A slot that the recording cannot fill does not count; a second without samples counts as 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt16
+
+from qualityfm.quality.agreement import agreement_trusts
+from qualityfm.quality.ecg import ecg_trusts
+from qualityfm.quality.faults import dropout_trust
+from qualityfm.quality.lines import Lines, Trusts, prepare_lines
+from qualityfm.quality.ppg import pulse_trusts
+from qualityfm.records import GRADE_CUTS, Cause, ChannelKind, QualityScore, Recording
+from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
+
+#: A trust below this is named as a cause: the second is worse than grade B for this reason alone.
+CAUSE_BELOW = GRADE_CUTS["B"]
+
+#: Samples of one channel scored at a time: small enough for the processor's cache and for memory at any length.
+CHUNK_SAMPLES = 2**17
+
+
+def score_quality(recording: Recording, config: SegmentConfig | None = None) -> QualityScore:
+    """Cut a recording into segments and score each of its seconds.
+
+    Args:
+        recording: Channels of any rates, NaN where missing.
+        config: How to cut; the defaults are those of `qualityfm-tiny`.
+
+    Raises:
+        SignalError: The recording has no channel that fits a slot, or no samples.
+
+    Example:
+        >>> import numpy as np
+        >>> from qualityfm.records import Signal
+        >>> flat = Signal(name="II", kind=ChannelKind.ECG, unit="mV", sample_rate_hz=125.0, samples=np.ones(1250, "f4"))
+        >>> score = score_quality(Recording(recording_id="r1", subject_id=None, start=None, signals=(flat,)))
+        >>> float(score.overall[0]), score.grades[0]
+        (0.0, 'E')
+    """
+    return score_block(cut_block(recording, config or SegmentConfig()))
+
+
+def score_block(block: SegmentBlock) -> QualityScore:
+    """Score every second of every channel of all segments of a recording; no samples make this fail.
+
+    Returns:
+        Quality and causes; `segment_start_s` and `segment_length_s` are those of the block.
+    """
+    shape = (len(block), len(block.names), block.config.num_seconds)
+    quality, causes = np.zeros(shape, np.float32), np.zeros(shape, np.uint16)
+    step = max(1, CHUNK_SAMPLES // max(1, block.values.shape[2]))
+    for first in range(0, len(block) if block.values.size else 0, step):
+        part = slice(first, first + step)
+        quality[part], causes[part] = _score_part(block, part)
+    return QualityScore(
+        recording_id=block.recording_id,
+        segment_start_s=block.start_s,
+        segment_length_s=block.length_s,
+        kinds=block.config.channels,
+        names=block.names,
+        quality=quality,
+        causes=causes,
+        overall=_overall(quality, block),
+    )
+
+
+def _score_part(
+    block: SegmentBlock, part: slice
+) -> tuple[Float32[np.ndarray, "segment channel second"], UInt16[np.ndarray, "segment channel second"]]:
+    """Return quality and causes of some segments."""
+    config = block.config
+    num_segments = len(block.length_s[part])
+    shape = (num_segments, len(block.names), config.num_seconds)
+    quality, causes = np.zeros(shape, np.float32), np.full(shape, int(Cause.ABSENT), np.uint16)
+    sample_s = np.arange(block.values.shape[2]) / config.sample_rate_hz
+    is_expected = sample_s < block.length_s[part, None] - 0.5 / config.sample_rate_hz
+    prepared: dict[int, Lines] = {}
+    for c, name in enumerate(block.names):
+        if name is None:
+            continue
+        prepared[c] = prepare_lines(
+            config.channels[c],
+            block.units[c],
+            config.sample_rate_hz,
+            block.values[part, c],
+            block.is_real[part, c],
+            config.num_seconds,
+        )
+        quality[:, c], causes[:, c] = _combine(_trusts(prepared[c], is_expected))
+    for c, trust in agreement_trusts(prepared, quality).items():
+        quality[:, c] *= trust[:, None]
+        causes[:, c] |= np.where(trust < CAUSE_BELOW, int(Cause.DISAGREEMENT), 0).astype(np.uint16)[:, None]
+    return quality, causes
+
+
+def _trusts(lines: Lines, is_expected: Bool[np.ndarray, "line time"]) -> Trusts:
+    """Return the trust by cause that fits what the channel measures; a kind without indices is judged by its faults."""
+    by_kind = ecg_trusts if lines.kind == ChannelKind.ECG else pulse_trusts
+    return {Cause.DROPOUT: dropout_trust(lines, is_expected), **by_kind(lines)}
+
+
+def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16[np.ndarray, "line second"]]:
+    """Return the product of all trusts and the causes whose trust alone is below grade B.
+
+    A second without any sample has the cause dropout alone: there is nothing else to say of it.
+    """
+    present = trusts[Cause.DROPOUT]
+    quality, causes = np.ones(present.shape, np.float32), np.zeros(present.shape, np.uint16)
+    for cause, trust in trusts.items():
+        quality *= trust
+        causes |= np.where(trust < CAUSE_BELOW, int(cause), 0).astype(np.uint16)
+    causes[present <= 0] = int(Cause.DROPOUT)
+    return np.clip(np.nan_to_num(quality), 0, 1), causes
+
+
+def _overall(
+    quality: Float32[np.ndarray, "segment channel second"], block: SegmentBlock
+) -> Float32[np.ndarray, " segment"]:
+    """Return the joint quality of each segment."""
+    kinds = sorted({k for k, name in zip(block.config.channels, block.names, strict=True) if name is not None})
+    if not kinds or not len(block):
+        return np.zeros(len(block), np.float32)
+    per_kind = []
+    for kind in kinds:
+        slots = [c for c, name in enumerate(block.names) if name is not None and block.config.channels[c] == kind]
+        per_kind.append(quality[:, slots].mean(axis=1))
+    seconds = np.mean(per_kind, axis=0)
+    is_reached = np.arange(seconds.shape[1]) < np.ceil(block.length_s - 1e-9)[:, None]
+    return np.asarray((seconds * is_reached).sum(axis=1) / np.maximum(is_reached.sum(axis=1), 1), np.float32)

@@ -1,0 +1,69 @@
+"""What every source answers with, and the questions it must answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from qualityfm.records import ChannelKind, Recording
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundChannel:
+    """One channel of a recording that was found, as its header tells."""
+
+    name: str
+    kind: ChannelKind
+    unit: str
+    sample_rate_hz: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A recording that lies in an archive, known from its header alone.
+
+    Attributes:
+        path: What `open_recording` takes.
+        recording_id: Path relative to the archive, without extension, with "/" between folders.
+        subject_id: Patient, or None where the archive does not say.
+        source: Key in `SOURCES`.
+        duration_s: Length in seconds.
+        channels: Its channels, in file order.
+        problem: Why it cannot be read; then `duration_s` is 0 and there are no channels.
+        aside: Why it is listed but is no recording of waveforms, such as a layout header or numerics.
+    """
+
+    path: Path
+    recording_id: str
+    subject_id: str | None
+    source: str
+    duration_s: float
+    channels: tuple[FoundChannel, ...]
+    problem: str | None = None
+    aside: str | None = None
+
+
+class Source(Protocol):
+    """A file format: how its files are named, listed and read. It knows no other source."""
+
+    def candidates(self, path: Path) -> tuple[Path, ...]:
+        """Return the files that would hold the recording a user calls `path`, most likely first; none may exist."""
+        ...
+
+    def scan(self, folder: Path, names: Sequence[str]) -> Iterator[Found]:
+        """Yield what the files `names` of one folder hold, `recording_id` relative to that folder; read no samples.
+
+        A file that cannot be read is yielded with its problem; nothing is raised for it.
+        """
+        ...
+
+    def open(self, path: Path, *, start_s: float, duration_s: float | None) -> Recording:
+        """Read the recording in the file `path`, one of `candidates`.
+
+        Raises:
+            SourceError: The file cannot be read, or what it says about itself cannot be true.
+            SignalError: The recording ends before `start_s`.
+        """
+        ...

@@ -1,0 +1,111 @@
+"""Zero-phase filters for many lines at once, and the filling they need: [line time] in, [line time] out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+from numba import njit
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+
+#: Seconds over which the end of a line is led back to its start, so that the FFT sees no step there.
+BRIDGE_S = 2.0
+
+
+@njit(cache=True)
+def _fill(values: np.ndarray, is_known: np.ndarray, filled: np.ndarray) -> None:
+    for i in range(values.shape[0]):
+        last = -1
+        for t in range(values.shape[1]):
+            if not is_known[i, t]:
+                continue
+            filled[i, t] = values[i, t]
+            if last < 0:
+                for k in range(t):
+                    filled[i, k] = values[i, t]
+            else:
+                step = (values[i, t] - values[i, last]) / np.float32(t - last)
+                for k in range(last + 1, t):
+                    filled[i, k] = values[i, last] + step * np.float32(k - last)
+            last = t
+        if last >= 0:
+            for k in range(last + 1, values.shape[1]):
+                filled[i, k] = values[i, last]
+
+
+def fill_missing(
+    values: Float32[np.ndarray, "line time"], is_known: Bool[np.ndarray, "line time"]
+) -> Float32[np.ndarray, "line time"]:
+    """Return lines whose unknown samples lie on straight lines between known ones; 0 where a line has none.
+
+    The ends are held at the first and last known sample. Meant for filters; a filled sample is no measurement.
+    """
+    filled = np.zeros(values.shape, np.float32)
+    _fill(np.ascontiguousarray(values, np.float32), np.ascontiguousarray(is_known), filled)
+    return filled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """Frequencies to keep; 0 and infinity leave a side open.
+
+    Attributes:
+        low_hz: Lower edge, where half of the amplitude is left.
+        high_hz: Upper edge.
+        order: Steepness of both edges: 6 dB an octave for each, twice, as filtering forwards and backwards gives.
+    """
+
+    low_hz: float = 0.0
+    high_hz: float = np.inf
+    order: int = 2
+
+    def response(
+        self, frequency_hz: Float[np.ndarray, " frequency"], sample_rate_hz: float
+    ) -> Float32[np.ndarray, " frequency"]:
+        """Return the gain at each frequency, that of the digital filter (bilinear transform) of these edges."""
+
+        def warped(hz: Float[np.ndarray, " frequency"] | float) -> np.ndarray:
+            return np.tan(np.pi * np.minimum(np.asarray(hz) / sample_rate_hz, 0.5))
+
+        gain = np.ones(len(frequency_hz))
+        if self.high_hz < sample_rate_hz / 2:
+            gain /= 1 + (warped(frequency_hz) / warped(self.high_hz)) ** (2 * self.order)
+        if self.low_hz > 0:
+            gain *= 1 - 1 / (1 + (warped(frequency_hz) / warped(self.low_hz)) ** (2 * self.order))
+        return gain.astype(np.float32)
+
+
+def split_bands(
+    lines: Float32[np.ndarray, "line time"], sample_rate_hz: float, *bands: Band
+) -> list[Float32[np.ndarray, "line time"]]:
+    """Return the part of every line in each band, without delay, from one forward FFT.
+
+    The response is that of a Butterworth filter run forwards and backwards. Everything is relative to the line's
+    mean: a band that begins at 0 Hz keeps slow changes and loses the constant.
+
+    Args:
+        lines: Finite samples.
+        sample_rate_hz: Samples per second.
+        bands: What to keep.
+
+    Returns:
+        One array for each band, shaped like `lines`.
+
+    Source:
+        Butterworth magnitude, S. Butterworth, Wireless Engineer 7:536, 1930.
+    """
+    if lines.size == 0:
+        return [lines.copy() for _ in bands]
+    num_samples = lines.shape[1]
+    length = next_fast_len(num_samples + max(1, round(BRIDGE_S * sample_rate_hz)), real=True)
+    spectrum = rfft(_bridged(lines - lines.mean(axis=1, keepdims=True), length), axis=1)
+    frequency_hz = rfftfreq(length, 1 / sample_rate_hz)
+    parts = (irfft(spectrum * band.response(frequency_hz, sample_rate_hz), length, axis=1) for band in bands)
+    return [part[:, :num_samples] for part in parts]
+
+
+def _bridged(lines: np.ndarray, length: int) -> np.ndarray:
+    """Return lines lengthened by a straight way from their last sample back to their first."""
+    way = np.linspace(0, 1, length - lines.shape[1] + 2, dtype=np.float32)[1:-1]
+    return np.concatenate((lines, lines[:, -1:] * (1 - way) + lines[:, :1] * way), axis=1)

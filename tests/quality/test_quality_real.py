@@ -1,0 +1,84 @@
+"""What quality v1 must do on real recordings; the full figures are in docs/decisions/0004-quality-v1.md."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import wfdb
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from qualityfm.quality import score_quality
+from qualityfm.records import ChannelKind, Recording
+from qualityfm.segments import SegmentConfig, resample
+from qualityfm.sources import open_recording
+
+pytestmark = pytest.mark.real
+
+SNRS_DB = (24, 18, 12, 6, 0, -6)
+ECG_RECORDS = ["100", "103", "115", "119", "217"]
+PPG_RECORDS = ["a105l", "a152s", "a165l", "a273l", "a301l"]
+
+
+def only(recording: Recording, slot: int) -> Recording:
+    """Return the recording with one of its channels."""
+    return replace(recording, signals=recording.signals[slot : slot + 1])
+
+
+def with_noise(recording: Recording, noise: np.ndarray, snr_db: float) -> Recording:
+    """Add noise at an SNR as Moody's `nst` counts it: an eighth of the squared peak-to-peak size against its power."""
+    (signal,) = recording.signals
+    line = noise[: len(signal.samples)]
+    size = np.median(np.ptp(signal.samples.reshape(30, -1), axis=1))
+    scaled = (line - line.mean()) / line.std() * size / np.sqrt(8) * 10 ** (-snr_db / 20)
+    return replace(recording, signals=(replace(signal, samples=(signal.samples + scaled).astype(np.float32)),))
+
+
+@pytest.mark.parametrize("kind", ["bw", "em", "ma"])
+@pytest.mark.parametrize(
+    ("folder", "records", "slot"),
+    [("mitdb", ECG_RECORDS, 0), ("challenge2015/records", PPG_RECORDS, 2)],
+    ids=["ecg", "ppg"],
+)
+def test_quality_falls_with_recorded_noise(real_data, folder, records, slot, kind):
+    noise = open_recording(real_data / "nstdb" / kind, start_s=13 * 60, duration_s=60).signals[0]
+    qualities = []
+    for record in records:
+        clean = only(open_recording(real_data / folder / record, duration_s=30), slot)
+        line = resample(noise.samples, noise.sample_rate_hz, clean.signals[0].sample_rate_hz)
+        qualities.append([score_quality(with_noise(clean, line, snr_db)).overall[0] for snr_db in SNRS_DB])
+    best, *_, worst = np.mean(qualities, axis=0)
+    assert spearmanr(np.ravel(qualities), np.tile(SNRS_DB, len(records))).statistic > 0.85
+    assert best > 0.8
+    assert worst < best - 0.5
+
+
+def test_unacceptable_twelve_lead_records_score_lower(real_data):
+    config = SegmentConfig(channels=(ChannelKind.ECG,) * 12, segment_s=10.0, step_s=10.0)
+    with (real_data / "challenge2011" / "labels.csv").open(encoding="utf-8-sig") as file:
+        rows = [row for row in csv.DictReader(file) if row["quality"] != "indeterminate"][::6]
+    worst = [
+        score_quality(open_recording(real_data / "challenge2011" / "records" / row["record"]), config)
+        .quality[0]
+        .mean(1)
+        .min()
+        for row in rows
+    ]
+    assert roc_auc_score([row["quality"] == "acceptable" for row in rows], worst) > 0.9
+
+
+@pytest.mark.parametrize(("record", "rhythm"), [("203", "(AFIB"), ("221", "(AFIB"), ("217", "(AFIB"), ("203", "(VT")])
+def test_arrhythmia_is_no_lack_of_quality(real_data, record, rhythm):
+    path = real_data / "mitdb" / record
+    lead = only(open_recording(path), 0)
+    quality = score_quality(lead, SegmentConfig(channels=(ChannelKind.ECG,))).quality[:, 0].ravel()
+    marks = wfdb.rdann(str(path), "atr")
+    changes = [(s / 360, a.strip("\0")) for s, a in zip(marks.sample, marks.aux_note, strict=True) if a.startswith("(")]
+    ends = [begin for begin, _ in changes[1:]] + [1800.0]
+    inside = [
+        quality[int(np.ceil(begin)) : int(end)]
+        for (begin, name), end in zip(changes, ends, strict=True)
+        if name == rhythm
+    ]
+    assert np.median(np.concatenate(inside)) > 0.7

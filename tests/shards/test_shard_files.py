@@ -1,0 +1,56 @@
+"""Whole files or none."""
+
+import errno
+import os
+
+import pytest
+
+from qualityfm.errors import QualityFMError
+from qualityfm.shards.files import folder_aside, remove_leftovers, replace_file
+
+
+def full_disk(handle):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(QualityFMError, match=r"the disk is full.*goes on where it stopped") as caught:
+        replace_file(tmp_path / "index.json", b"new")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    (tmp_path / "index.json").write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(QualityFMError, match="the disk is full"):
+        replace_file(tmp_path / "index.json", b"new")
+    assert (tmp_path / "index.json").read_bytes() == b"old"
+
+
+def test_a_folder_appears_only_when_its_writing_is_over(tmp_path):
+    with folder_aside(tmp_path / "shard") as aside:
+        (aside / "file").write_text("content")
+        assert not (tmp_path / "shard").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["shard"]
+
+
+def test_a_folder_whose_writing_fails_leaves_nothing(tmp_path):
+    def write_badly():
+        with folder_aside(tmp_path / "shard") as aside:
+            (aside / "file").write_text("content")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_badly()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(tmp_path):
+    (tmp_path / ".writing-shard-00001").mkdir()
+    (tmp_path / ".writing-shard-00001" / "values.npy").write_text("part")
+    (tmp_path / ".writing-index.json").write_text("part")
+    (tmp_path / "shard-00000").mkdir()
+    remove_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["shard-00000"]

@@ -71,41 +71,31 @@ def sliding_attention(
 ) -> Float[Tensor, "batch head patch feature"]:
     """Return the same as `windowed_attention` with blocks of queries against overlapping views of the keys.
 
-    Tokens are cut into blocks of `radius`; a block's queries can only reach their own block and the two beside it:
+    Tokens are cut into blocks of twice the radius; a block's queries reach half a block beyond either end:
 
-        keys     | b-1 | b | b+1 |        3 radius keys for radius queries, whatever the length
-        queries        | b |
+        keys     | r |   2r   | r |        4r keys for 2r queries, whatever the length
+        queries      |   2r   |
 
     Global tokens are one more column for everybody and a dense row of their own.
     """
     batch, heads, num_tokens, width = query.shape
-    num_blocks = -(-num_tokens // radius)
-    tail = num_blocks * radius - num_tokens
-    scaled = query * width**-0.5
+    block = 2 * radius
+    reach = block + 2 * radius
+    num_blocks = -(-num_tokens // block)
+    tail = num_blocks * block - num_tokens
 
-    blocks = F.pad(scaled, (0, 0, 0, tail)).view(batch, heads, num_blocks, radius, width)
-    around = (0, 0, radius, radius + tail)
-    key_views = F.pad(key, around).unfold(2, 3 * radius, radius)  # [batch head block feature 3*radius], a view
-    value_views = F.pad(value, around).unfold(2, 3 * radius, radius)
+    def views(x: Tensor) -> Tensor:
+        """Return what each block can reach, global tokens first: [batch head block num_global+reach feature]."""
+        around = F.pad(x, (0, 0, radius, radius + tail)).unfold(2, reach, block).transpose(-1, -2)
+        if not num_global:
+            return around
+        seen_by_all = x[:, :, None, :num_global].expand(-1, -1, num_blocks, -1, -1)
+        return torch.cat([seen_by_all, around], dim=3)
 
-    # Global tokens reach everybody through the extra column, so the band leaves them out; `itself` keeps every row
-    # of the softmax non-empty.
-    in_band = is_valid.clone()
-    in_band[:, :num_global] = False
-    seen = F.pad(in_band, (radius, radius + tail)).unfold(1, 3 * radius, radius)  # [batch block 3*radius]
-    offset = torch.arange(3 * radius, device=query.device) - radius - torch.arange(radius, device=query.device)[:, None]
-    allowed = ((offset.abs() <= radius) & seen[:, :, None, :]) | (offset == 0)  # [batch block radius 3*radius]
-
-    scores = (blocks @ key_views).masked_fill(~allowed[:, None], float("-inf"))
-    if num_global:
-        global_scores = blocks @ key[:, :, None, :num_global].transpose(-1, -2)
-        hidden = ~is_valid[:, None, None, None, :num_global]
-        scores = torch.cat([scores, global_scores.masked_fill(hidden, float("-inf"))], dim=-1)
-    weights = scores.softmax(dim=-1)
-    mixed = weights[..., : 3 * radius] @ value_views.transpose(-1, -2)
-    if num_global:
-        mixed = mixed + weights[..., 3 * radius :] @ value[:, :, None, :num_global]
-    local = mixed.reshape(batch, heads, num_blocks * radius, width)[:, :, :num_tokens]
+    blocks = F.pad(query * width**-0.5, (0, 0, 0, tail)).view(batch, heads, num_blocks, block, width)
+    scores = blocks @ views(key).transpose(-1, -2)
+    weights = (scores + _block_bias(is_valid, radius, num_global).to(scores.dtype)).softmax(dim=-1)
+    local = (weights @ views(value)).reshape(batch, heads, num_blocks * block, width)[:, :, :num_tokens]
     if not num_global:
         return local
 
@@ -115,12 +105,36 @@ def sliding_attention(
     return torch.cat([rows, local[:, :, num_global:]], dim=2)
 
 
-def rotate_positions(x: Float[Tensor, "batch head patch feature"]) -> Float[Tensor, "batch head patch feature"]:
+def _block_bias(
+    is_valid: Bool[Tensor, "batch patch"], radius: int, num_global: int
+) -> Float[Tensor, "batch 1 block query key"]:
+    """Return 0 where a block's query may see a key of `sliding_attention`, minus infinity elsewhere.
+
+    Global tokens have columns of their own, so the band leaves them out. A token always sees itself: no row of the
+    softmax is empty.
+    """
+    block, reach = 2 * radius, 4 * radius
+    num_blocks = -(-is_valid.shape[1] // block)
+    tail = num_blocks * block - is_valid.shape[1]
+    in_band = is_valid.clone()
+    in_band[:, :num_global] = False
+    seen = F.pad(in_band, (radius, radius + tail)).unfold(1, reach, block)
+    query_place = torch.arange(block, device=is_valid.device)[:, None]
+    offset = torch.arange(reach, device=is_valid.device) - radius - query_place
+    allowed = ((offset.abs() <= radius) & seen[:, :, None, :]) | (offset == 0)
+    if num_global:
+        of_globals = is_valid[:, None, None, :num_global].expand(-1, num_blocks, block, -1)
+        allowed = torch.cat([of_globals, allowed], dim=-1)
+    bias = torch.zeros(allowed.shape, device=is_valid.device).masked_fill_(~allowed, float("-inf"))
+    return bias[:, None]
+
+
+def rotate_positions(x: Float[Tensor, "*batch patch feature"]) -> Float[Tensor, "*batch patch feature"]:
     """Return queries or keys turned by angles that grow with position, so that attention sees distances.
 
     Source: Su et al., RoFormer: Enhanced Transformer with Rotary Position Embedding, arXiv 2104.09864 (2021).
     """
-    num_tokens, width = x.shape[2], x.shape[3]
+    num_tokens, width = x.shape[-2], x.shape[-1]
     frequency = 10_000.0 ** (-torch.arange(0, width, 2, device=x.device, dtype=torch.float32) / width)
     angle = torch.arange(num_tokens, device=x.device, dtype=torch.float32)[:, None] * frequency
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)

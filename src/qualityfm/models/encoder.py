@@ -54,9 +54,10 @@ class Layer(nn.Module):
         batch, num_tokens, width = x.shape
         heads = self.config.num_heads
         qkv = self.to_qkv(x).view(batch, num_tokens, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-        query, key, value = qkv.unbind(0)
+        query_key, value = qkv[:2], qkv[2]
         if self.config.position == "rotary":
-            query, key = rotate_positions(query), rotate_positions(key)
+            query_key = rotate_positions(query_key)
+        query, key = query_key
         mixed = windowed_attention(
             query,
             key,

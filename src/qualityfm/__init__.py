@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qualityfm.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from qualityfm.inference.predictor import Embeddings as Embeddings
     from qualityfm.inference.predictor import Predictor as Predictor
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from qualityfm.segments import cut_segments as cut_segments
     from qualityfm.sources import find_recordings as find_recordings
     from qualityfm.sources import open_recording as open_recording
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Cause": "records",

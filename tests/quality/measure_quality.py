@@ -1,4 +1,4 @@
-"""Prints the figures of docs/decisions/0004-quality-v1.md: `QUALITYFM_DATA=... python tests/quality/measure_quality.py`.
+"""Prints the figures of docs/decisions/0004: `QUALITYFM_DATA=... python tests/quality/measure_quality.py`.
 
 It is no test: it takes minutes, and its figures are read by people. The bounds they must keep are in
 test_quality_real.py.
@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,12 @@ import wfdb
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from qualityfm.quality import score_block
+from qualityfm.quality import agreement, score_block
+from qualityfm.quality.lines import prepare_lines
 from qualityfm.records import ChannelKind, QualityScore
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, resample
 from qualityfm.sources import open_recording
+from qualityfm.waveform.beats import find_qrs
 
 DATA = Path(os.environ["QUALITYFM_DATA"])
 SNRS_DB = (24, 18, 12, 6, 0, -6)
@@ -29,6 +32,7 @@ RATE_HZ = 125.0
 ONE = {kind: SegmentConfig(channels=(kind,)) for kind in ChannelKind}
 HELD_OUT_MIN = (13, 20)  # minutes of nstdb that no threshold has seen
 UNITS = {ChannelKind.ECG: "mV", ChannelKind.ABP: "mmHg"}
+BEAT_CODES = "NLRBAaJSVrFejnE/fQ"
 RHYTHMS = ("(AFIB", "(AFL", "(VT", "(VFL", "(B", "(T", "(SBR", "(P")
 
 
@@ -93,8 +97,8 @@ def mitdb() -> Iterator[tuple[str, SegmentBlock, np.ndarray, np.ndarray, np.ndar
 
 def _stretches(changes: list) -> list:
     """Return (begin, end, what) of states that each last until the next."""
-    ends = [begin for begin, _ in changes[1:]] + [1800.0]
-    return [(begin, end, what) for (begin, what), end in zip(changes, ends, strict=True)]
+    ends = [*(begin for begin, _ in changes[1:]), 1800.0]
+    return [(begin, end, what) for (begin, what), end in zip(changes, ends, strict=False)]  # none: one end too many
 
 
 def clean_ecgs() -> np.ndarray:
@@ -143,7 +147,12 @@ def noise_figures(lines: np.ndarray, kind: ChannelKind) -> None:
         scores = np.array([score_block(one_channel(lines + noise * 10 ** (-s / 20), kind)).overall for s in SNRS_DB])
         pooled = spearmanr(scores.ravel(), np.repeat(SNRS_DB, len(lines))).statistic
         within = np.mean([spearmanr(column, SNRS_DB).statistic for column in scores.T if np.ptp(column) > 0])
-        say(kind, name, f"pooled {pooled:.3f} within {within:.3f} means", scores.mean(axis=1).round(2).tolist())
+        say(
+            kind,
+            name,
+            f"pooled {pooled:.3f} within {within:.3f} means",
+            [round(float(m), 2) for m in scores.mean(axis=1)],
+        )
 
 
 def challenge2011_figures() -> None:
@@ -211,6 +220,50 @@ def alarm_figures(blocks: list[SegmentBlock], scores: list[QualityScore]) -> Non
         say("true VT alarms", kind, len(lines), f"channels, AUC {auc_of_low(inside, before):.2f}")
 
 
+def agreement_figures(blocks: list[SegmentBlock]) -> None:
+    """Say how ECG and pulse correlate, of one patient and of two, where both are good before they are compared."""
+    found: dict[ChannelKind, list[np.ndarray]] = {ChannelKind.ECG: [], ChannelKind.PPG: []}
+    owners: list[int] = []
+    for number, block in enumerate(blocks):
+        # A slot alone has no partner to disagree with: its score is its own.
+        alone = {c: score_block(_only(block, c)).quality[:, c].mean(axis=1) for c, n in enumerate(block.names) if n}
+        for e in {0, 1} & set(alone):
+            for p in {2, 3} & set(alone):
+                rows = np.flatnonzero((alone[e] > 0.5) & (alone[p] > 0.5) & (block.length_s >= 30))[:3]
+                found[ChannelKind.ECG].append(block.values[rows, e])
+                found[ChannelKind.PPG].append(block.values[rows, p])
+                owners += [number] * len(rows)
+    spectra = []
+    for kind, parts in found.items():
+        lines = np.concatenate(parts)
+        is_real = np.isfinite(lines)
+        spectra.append(agreement._activity_spectrum(prepare_lines(kind, "", RATE_HZ, lines, is_real, 30)))
+    same = agreement._best_correlation(*spectra)
+    other = np.roll(np.arange(len(same)), 37)
+    is_other = np.array(owners) != np.array(owners)[other]
+    swapped = agreement._best_correlation(spectra[0], spectra[1][other])[is_other]
+    say(f"agreement below .15: one patient {np.mean(same < 0.15):.3f}, two patients {np.mean(swapped < 0.15):.3f}")
+
+
+def _only(block: SegmentBlock, slot: int) -> SegmentBlock:
+    return replace(block, names=tuple(name if c == slot else None for c, name in enumerate(block.names)))
+
+
+def beat_figures() -> None:
+    """Say how the QRS detector of the published score finds the annotated beats."""
+    num_hits = num_annotated = num_found = 0
+    for record, block, *_ in mitdb():
+        found_s = np.flatnonzero(find_qrs(np.nan_to_num(block.values[:, 0]), RATE_HZ).ravel()) / RATE_HZ
+        samples, symbols = _marks(DATA / "mitdb" / record)
+        beats_s = np.array([s / 360 for s, c in zip(samples, symbols, strict=True) if c in BEAT_CODES])
+        after = np.clip(np.searchsorted(found_s, beats_s), 1, len(found_s) - 1)
+        nearest = np.minimum(np.abs(found_s[after] - beats_s), np.abs(found_s[after - 1] - beats_s))
+        num_hits += int((nearest < 0.15).sum())
+        num_annotated += len(beats_s)
+        num_found += len(found_s)
+    say(f"QRS sensitivity {num_hits / num_annotated:.3f}, precision {num_hits / num_found:.3f}")
+
+
 def grade_figures(scores: list[QualityScore]) -> None:
     """Say how segments of at least 15 s spread over the grades."""
     grades = [[g for g, s in zip(score.grades, score.segment_length_s, strict=True) if s >= 15] for score in scores]
@@ -229,6 +282,8 @@ def main() -> None:
     grade_figures(scores)
     alarm_figures(blocks, scores)
     blindness_figures()
+    agreement_figures(blocks)
+    beat_figures()
     challenge2011_figures()
     noise_figures(clean_ecgs(), ChannelKind.ECG)
     noise_figures(clean_pulses(2, blocks), ChannelKind.PPG)

@@ -51,7 +51,7 @@ def test_quality_falls_with_recorded_noise(real_data, folder, records, slot, kin
     best, *_, worst = np.mean(qualities, axis=0)
     assert spearmanr(np.ravel(qualities), np.tile(SNRS_DB, len(records))).statistic > 0.85
     assert best > 0.8
-    assert worst < best - 0.5
+    assert worst < best - 0.4
 
 
 def test_unacceptable_twelve_lead_records_score_lower(real_data):

@@ -142,6 +142,14 @@ def test_any_floats_give_a_quality_between_0_and_1(samples, sample_rate_hz):
     assert_sane(block_of(np.tile(line, (1, 4, 1)), KINDS, sample_rate_hz))
 
 
+def test_a_channel_of_another_kind_is_judged_by_its_faults_alone(make_block):
+    line = np.random.default_rng(0).normal(size=3750).astype(np.float32)
+    line[1250:1500] = 0.1
+    score = score_block(make_block(("other", line)))
+    assert (score.quality[0, 0, 10:12] < 0.01).all()
+    assert (score.quality[0, 0, :10] > 0.99).all()
+
+
 def test_missing_values_that_claim_to_be_real_are_a_dropout(make_block, ecg):
     ecg[:1250] = 1e20
     block = make_block(("ecg", ecg))

@@ -18,12 +18,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-import qualityfm
 from qualityfm.config import from_mapping, to_plain
 from qualityfm.errors import ConfigError, FormatError, problem
 from qualityfm.models.config import ModelConfig
 from qualityfm.models.network import Network
 from qualityfm.segments import SegmentConfig
+from qualityfm.version import __version__
 
 FORMAT = "qualityfm-checkpoint"
 FORMAT_VERSION = 1
@@ -47,7 +47,7 @@ def save_checkpoint(folder: Path, network: Network, about: dict[str, Any], *, ha
     card = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "package_version": qualityfm.__version__,
+        "package_version": __version__,
         "num_parameters": network.num_parameters,
         "weights": weights_name,
         "weights_sha256": sha256_of(folder / weights_name),
@@ -129,7 +129,7 @@ def read_card(folder: Path) -> dict[str, Any]:
                     field=field,
                     found=found,
                     expected=repr(value),
-                    advice=f"this is qualityfm {qualityfm.__version__}; use the version that wrote it",
+                    advice=f"this is qualityfm {__version__}; use the version that wrote it",
                 )
             )
     return dict(card)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import qualityfm
 from qualityfm.cluster import map_unordered
 from qualityfm.errors import ConfigError, FormatError, QualityFMError, SourceError, problem
 from qualityfm.prepare.plan import Group, Plan, make_plan
@@ -35,6 +34,7 @@ from qualityfm.shards.format import (
     to_json,
 )
 from qualityfm.shards.reader import check_sizes
+from qualityfm.version import __version__
 
 #: Says which plan an unfinished data set follows; gone when the index is there.
 PLAN_FILE = "plan.json"
@@ -119,7 +119,7 @@ def prepare(
         QualityFMError: Nothing was kept, the disk is full, or a worker was killed.
     """
     archive, out = Path(archive), Path(out)
-    plan = make_plan(archive, config, selection, qualityfm.__version__)
+    plan = make_plan(archive, config, selection, __version__)
     if on_problem == "raise" and plan.refused:
         raise SourceError(plan.refused[0].reason)
     if not plan.groups:
@@ -186,7 +186,7 @@ def make_index(plan: Plan, summaries: list[ShardSummary], out: Path) -> DatasetI
     return DatasetIndex(
         format=FORMAT_NAME,
         format_version=FORMAT_VERSION,
-        package_version=qualityfm.__version__,
+        package_version=__version__,
         segments=plan.config,
         selection=plan.selection,
         plan_hash=plan.plan_hash,

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from numba import njit
 
-from qualityfm.quality.lines import Lines, against_usual, falling
+from qualityfm.quality.lines import Lines, Trusts, against_usual, falling, usual_range
+from qualityfm.records import Cause
 
 #: All thresholds of this file are our own choice, docs/decisions/0004.
 FLAT_S = 0.5  # a living channel never rests this long within the tolerance
@@ -15,6 +16,13 @@ RUN_TOLERANCE = 0.001  # of the line's usual range; resampling makes a constant 
 CLIPPED_DISTANCE = 0.25  # a ceiling lies at least this share of the usual range from the median
 CLIPPED_HALF = 0.1  # share of clipped samples in a second at which half the trust is gone
 SPIKE_S = 0.016  # half width of what is too narrow for a heart
+
+
+def fault_trusts(lines: Lines) -> Trusts:
+    """Return the trust in every second of lines of which nothing is known but their samples, by cause."""
+    usual = usual_range(np.ptp(lines.frames(lines.values), axis=2), lines.has_samples)
+    is_flat, is_clipped = find_resting(lines, usual)
+    return {Cause.FLAT: flat_trust(lines, is_flat), Cause.SATURATION: saturation_trust(lines, is_clipped)}
 
 
 def dropout_trust(lines: Lines, is_expected: Bool[np.ndarray, "line time"]) -> Float32[np.ndarray, "line second"]:

@@ -9,12 +9,14 @@ recording reaches. A slot that the recording cannot fill does not count; a secon
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Bool, Float32, UInt16
 
 from qualityfm.quality.agreement import agreement_trusts
 from qualityfm.quality.ecg import ecg_trusts
-from qualityfm.quality.faults import dropout_trust
+from qualityfm.quality.faults import dropout_trust, fault_trusts
 from qualityfm.quality.lines import Lines, Trusts, prepare_lines
 from qualityfm.quality.ppg import pulse_trusts
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind, QualityScore, Recording
@@ -22,6 +24,13 @@ from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
 
 #: A trust below this is named as a cause: the second is worse than grade B for this reason alone.
 CAUSE_BELOW = GRADE_CUTS["B"]
+
+#: What judges each kind of channel; any other is judged by the faults of its samples alone.
+INDICES: dict[ChannelKind, Callable[[Lines], Trusts]] = {
+    ChannelKind.ECG: ecg_trusts,
+    ChannelKind.PPG: pulse_trusts,
+    ChannelKind.ABP: pulse_trusts,
+}
 
 #: Samples of one channel scored at a time: small enough for the processor's cache and for memory at any length.
 CHUNK_SAMPLES = 2**17
@@ -102,9 +111,9 @@ def _score_part(
 
 
 def _trusts(lines: Lines, is_expected: Bool[np.ndarray, "line time"]) -> Trusts:
-    """Return the trust by cause that fits what the channel measures; a kind without indices is judged by its faults."""
-    by_kind = ecg_trusts if lines.kind == ChannelKind.ECG else pulse_trusts
-    return {Cause.DROPOUT: dropout_trust(lines, is_expected), **by_kind(lines)}
+    """Return the trust by cause, of the indices that fit what the channel measures."""
+    trusts = INDICES.get(lines.kind, fault_trusts)(lines)
+    return {Cause.DROPOUT: dropout_trust(lines, is_expected), **trusts}
 
 
 def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16[np.ndarray, "line second"]]:
@@ -118,7 +127,7 @@ def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16
         quality *= trust
         causes |= np.where(trust < CAUSE_BELOW, int(cause), 0).astype(np.uint16)
     causes[present <= 0] = int(Cause.DROPOUT)
-    return np.clip(np.nan_to_num(quality), 0, 1), causes
+    return np.clip(quality, 0, 1), causes
 
 
 def _overall(

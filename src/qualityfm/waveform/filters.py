@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
@@ -100,9 +101,13 @@ def split_bands(
     num_samples = lines.shape[1]
     length = next_fast_len(num_samples + max(1, round(BRIDGE_S * sample_rate_hz)), real=True)
     spectrum = rfft(_bridged(lines - lines.mean(axis=1, keepdims=True), length), axis=1)
-    frequency_hz = rfftfreq(length, 1 / sample_rate_hz)
-    parts = (irfft(spectrum * band.response(frequency_hz, sample_rate_hz), length, axis=1) for band in bands)
+    parts = (irfft(spectrum * _gain(band, length, sample_rate_hz), length, axis=1) for band in bands)
     return [part[:, :num_samples] for part in parts]
+
+
+@lru_cache(maxsize=64)  # recordings come in one length and rate, thousands of them
+def _gain(band: Band, length: int, sample_rate_hz: float) -> np.ndarray:
+    return band.response(rfftfreq(length, 1 / sample_rate_hz), sample_rate_hz)
 
 
 def _bridged(lines: np.ndarray, length: int) -> np.ndarray:

@@ -1,0 +1,100 @@
+"""Training steps of a preset on random segments, as a share of what a large matrix product reaches in the same run.
+
+    OMP_NUM_THREADS=1 python benchmarks/training.py qualityfm-tiny paper-base
+
+Floating-point operations are counted by torch (matrix products and convolutions; forward, backward and teacher).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from qualityfm.models.network import Network
+from qualityfm.pretrain.batches import PairBatch
+from qualityfm.pretrain.objective import Objective
+from qualityfm.pretrain.preset import Preset, load_preset
+
+
+def matmul_rate(size: int = 1536, repeats: int = 8) -> float:
+    """Return the floating-point operations per second of a large float32 matrix product."""
+    a, b = torch.randn(2, size, size)
+    a @ b
+    began = time.perf_counter()
+    for _ in range(repeats):
+        a @ b
+    return 2 * size**3 * repeats / (time.perf_counter() - began)
+
+
+def random_batch(preset: Preset, batch_size: int) -> PairBatch:
+    """Return a batch of noise with the preset's shapes."""
+    segments = preset.segments
+    shape = (batch_size, len(segments.channels))
+    values = torch.randn(*shape, segments.num_samples)
+    hidden = None
+    if preset.model.tokens == "patches":
+        hidden = torch.rand(batch_size, segments.num_samples // preset.model.patch_samples) < 0.3
+    return PairBatch(
+        better=values,
+        worse=values.clone(),
+        clean=values,
+        same_moment=torch.arange(batch_size) % 2 == 0,
+        quality=torch.rand(*shape, segments.num_seconds),
+        has_quality=torch.ones(*shape, segments.num_seconds, dtype=torch.bool),
+        hidden=hidden,
+    )
+
+
+def measure(name: str, batch_size: int, num_steps: int) -> dict[str, object]:
+    """Return the figures of one preset."""
+    preset = load_preset(name)
+    objective = Objective(Network(preset.segments, preset.model), preset.pretrain)
+    optimizer = torch.optim.AdamW(objective.student_parameters())
+    batch = random_batch(preset, batch_size)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        objective(batch).terms["loss"].backward()
+        optimizer.step()
+        objective.teacher.follow(objective.network, objective.projection, 0.99)
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    rates, peaks = [], []
+    for _ in range(num_steps):
+        peaks.append(matmul_rate())
+        began = time.perf_counter()
+        step()
+        rates.append(1 / (time.perf_counter() - began))
+    rate, peak = sorted(rates)[num_steps // 2], sorted(peaks)[num_steps // 2]
+    return {
+        "preset": name,
+        "parameters": objective.network.num_parameters,
+        "batch": batch_size,
+        "threads": torch.get_num_threads(),
+        "pairs_per_s": round(rate * batch_size, 1),
+        "gflop_per_pair": round(counter.get_total_flops() / batch_size / 1e9, 2),
+        "share_of_matmul": round(rate * counter.get_total_flops() / peak, 2),
+        "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("presets", nargs="+", help="such as qualityfm-tiny")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=7, help="measured steps; the median counts")
+    arguments = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    for name in arguments.presets:
+        print(json.dumps(measure(name, arguments.batch, arguments.steps)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

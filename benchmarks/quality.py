@@ -1,7 +1,7 @@
-"""Prints the figures of docs/decisions/0004: `QUALITYFM_DATA=... python tests/quality/measure_quality.py`.
+"""Prints the figures of docs/decisions/0004: `QUALITYFM_DATA=... python benchmarks/quality.py`.
 
 It is no test: it takes minutes, and its figures are read by people. The bounds they must keep are in
-test_quality_real.py.
+tests/quality/test_quality_real.py.
 """
 
 from __future__ import annotations

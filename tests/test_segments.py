@@ -173,3 +173,9 @@ def test_no_samples_make_cutting_fail_silently(num_samples, rate_hz, missing_sha
 def test_a_segment_that_is_no_whole_number_of_samples_is_refused():
     with pytest.raises(ConfigError, match="expected a whole number of samples at 125 Hz"):
         SegmentConfig(segment_s=1.5)
+
+
+def test_kinds_may_be_given_by_name_and_an_unknown_one_is_refused():
+    assert SegmentConfig(channels=("ecg", "ppg")).channels == (ChannelKind.ECG, ChannelKind.PPG)
+    with pytest.raises(ConfigError, match="channels: found 'eeg', expected one of ecg, ppg, abp, other"):
+        SegmentConfig(channels=("eeg",))

@@ -68,6 +68,8 @@ class SegmentConfig:
     min_recording_s: float = 0.0
 
     def __post_init__(self) -> None:
+        for field in ("channels", "required"):
+            object.__setattr__(self, field, tuple(_kind(kind, field) for kind in getattr(self, field)))
         for field in ("sample_rate_hz", "segment_s", "step_s", "clip"):
             value = getattr(self, field)
             if not 0 < value < 1e6:
@@ -98,6 +100,14 @@ class SegmentConfig:
     def num_seconds(self) -> int:
         """Seconds in a segment, a begun one included."""
         return int(np.ceil(self.segment_s - 1e-9))
+
+
+def _kind(kind: str, field: str) -> ChannelKind:
+    """Return a kind given by name, so that `channels=("ecg", "ppg")` works as well."""
+    if kind not in set(ChannelKind):
+        expected = f"one of {', '.join(ChannelKind)}"
+        raise ConfigError(problem("wrong setting", where="segments", field=field, found=kind, expected=expected))
+    return ChannelKind(kind)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,7 +104,7 @@ def stacked_picture(
 
 
 def _last_second(line: Timeline, window: Window) -> int:
-    return min(line.quality.shape[1], int(np.ceil(window.end_s - 1e-9)))
+    return min(int(line.quality.shape[1]), int(np.ceil(window.end_s - 1e-9)))
 
 
 def _time_axis(window: Window, top: float, bottom: float) -> str:

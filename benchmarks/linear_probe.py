@@ -2,11 +2,13 @@
 
     python benchmarks/linear_probe.py --model qualityfm-tiny --fold 4
 
-Both probes are fitted on the training folds and read once on the held-out fold of challenge2015 `train`:
-(a) clean against noise-added segments (noise of minutes 13-20 of MIT-BIH NSTDB, SNR -6 to 18 dB);
-(b) true against false alarms, from the 30 s before the alarm.
-Records within 6 numbers of the held-out fold are in neither part. Intervals: bootstrap over records.
-The simple baseline beside (a) is the mean classical quality, beside (b) the alarm type.
+Every probe is fitted on the training folds and read once on the held-out fold of challenge2015 `train`:
+(noise) segments of grade A or B against the same with recorded noise added to all of it (minutes 13-20 of MIT-BIH
+    NSTDB, SNR -6 to 18 dB, baseline wander -18 to 6 dB);
+(artefacts) any segments against the same with the artefacts of training, most of them short and on one channel;
+(alarm) true against false alarms, from the 30 s before the alarm.
+Records within 6 numbers of the held-out fold are in neither part. Intervals: bootstrap over records; `gain` is the
+paired difference to the untrained encoder. The simple baseline is the joint classical quality, for alarms their type.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +30,10 @@ from sklearn.preprocessing import StandardScaler
 from qualityfm.evidence.intervals import auc, bootstrap
 from qualityfm.inference.predictor import Predictor, load_model
 from qualityfm.models.network import Network
+from qualityfm.pretrain.batches import corruption_for
 from qualityfm.pretrain.noise import load_noise
 from qualityfm.quality.score import score_block
-from qualityfm.records import Recording
+from qualityfm.records import GRADE_CUTS, Recording
 from qualityfm.segments import SegmentBlock, cut_block, scale_values
 from qualityfm.sources import open_recording
 from qualityfm.waveform.artefacts import CorruptionConfig, NoiseBank, corrupt
@@ -38,6 +42,16 @@ ALARM_S = 300.0
 #: Records nearer than this to a held-out one may be the same patient (the data set's own advice).
 NEIGHBOUR_NUMBERS = 6
 SEGMENTS_PER_RECORD = (2, 5, 8)
+ARTEFACT_WORDS = (
+    "noise",
+    "motion",
+    "baseline",
+    "spike",
+    "low_amplitude",
+    "saturation",
+    "flat",
+    "dropout",
+)
 
 
 def features(predictor: Predictor, values: np.ndarray) -> np.ndarray:
@@ -51,15 +65,16 @@ def features(predictor: Predictor, values: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def probe(train_x, train_y, train_groups, test_x, test_y, test_groups) -> tuple[str, float]:
-    """Fit on training records, choosing the penalty by grouped folds inside them; return the test AUC."""
-    folds = list(GroupKFold(5).split(train_x, train_y, train_groups))
+def probe(x: np.ndarray, y: np.ndarray, groups: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Fit on the training records, choosing the penalty by grouped folds inside them; return the test scores."""
+    folds = list(GroupKFold(5).split(x[~test], y[~test], groups[~test]))
     model = make_pipeline(
-        StandardScaler(), LogisticRegressionCV(Cs=np.logspace(-4, 1, 6), cv=folds, scoring="roc_auc", max_iter=2000)
-    ).fit(train_x, train_y)
-    score = model.predict_proba(test_x)[:, 1]
-    estimate = bootstrap(lambda chosen: auc(test_y[chosen], score[chosen]), test_groups)
-    return str(estimate), estimate.value
+        StandardScaler(),
+        LogisticRegressionCV(
+            Cs=np.logspace(-4, 1, 6), cv=folds, scoring="roc_auc", max_iter=2000, use_legacy_attributes=False
+        ),
+    ).fit(x[~test], y[~test])
+    return model.predict_proba(x[test])[:, 1]
 
 
 def alarm_segment(recording: Recording, predictor: Predictor) -> np.ndarray:
@@ -74,23 +89,27 @@ def alarm_segment(recording: Recording, predictor: Predictor) -> np.ndarray:
     return scale_values(block.values[:1], predictor.segments).values[0]
 
 
-def noisy_copies(block: SegmentBlock, bank: NoiseBank, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Return clean and noise-added scaled segments, and the classical quality of both."""
-    config = block.config
-    chosen = [s for s in SEGMENTS_PER_RECORD if s < len(block)]
-    scaled = scale_values(block.values[chosen], config)
-    corrupted = [
-        corrupt(v, config.channels, config.sample_rate_hz, bank, rng, CorruptionConfig()) for v in scaled.values
-    ]
-    noisy = np.stack([c.values for c in corrupted])
-    unscaled = np.stack([c.values * c.scale[:, None] + c.center[:, None] for c in corrupted])
-    physical = (unscaled * scaled.scale[..., None] + scaled.center[..., None]).astype(np.float32)
+def joint_quality(block: SegmentBlock, chosen: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the classical joint quality of chosen segments with other (physical) samples in them."""
     parts = {"start_s": block.start_s[chosen], "length_s": block.length_s[chosen]}
-    both = [
-        score_block(SegmentBlock(**{**vars(block), **parts, "values": v, "is_real": np.isfinite(v)})).overall
-        for v in (block.values[chosen], physical)
-    ]
-    return scaled.values, noisy, np.concatenate(both)
+    changed = {**vars(block), **parts, "values": values.astype(np.float32), "is_real": np.isfinite(values)}
+    return score_block(SegmentBlock(**changed)).overall
+
+
+def spoiled_copies(
+    block: SegmentBlock, bank: NoiseBank, rng: np.random.Generator, settings: CorruptionConfig, least_quality: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return scaled segments, their spoiled copies, and the joint quality of both."""
+    config = block.config
+    chosen = np.array([s for s in SEGMENTS_PER_RECORD if s < len(block)], dtype=int)
+    chosen = chosen[joint_quality(block, chosen, block.values[chosen]) >= least_quality]
+    scaled = scale_values(block.values[chosen], config)
+    spoiled = [corrupt(v, config.channels, config.sample_rate_hz, bank, rng, settings) for v in scaled.values]
+    copies = np.array([c.values for c in spoiled], np.float32).reshape(scaled.values.shape)
+    unscaled = [c.values * c.scale[:, None] + c.center[:, None] for c in spoiled]
+    physical = np.reshape(unscaled, scaled.values.shape) * scaled.scale[..., None] + scaled.center[..., None]
+    quality = [joint_quality(block, chosen, v) for v in (block.values[chosen], physical)]
+    return scaled.values, copies, np.concatenate(quality)
 
 
 def main() -> None:
@@ -113,41 +132,37 @@ def main() -> None:
     untrained = Predictor(Network(trained.segments, trained.network.config).eval(), {"name": "untrained"})
     rate_hz = trained.segments.sample_rate_hz
     bank = load_noise(data / "nstdb", sample_rate_hz=rate_hz, seed=0, part="evaluation")
+    artefacts = corruption_for(trained.segments)
+    recorded = {f"{c}_probability": 0.5 if c in ("noise", "motion", "baseline") else 0.0 for c in ARTEFACT_WORDS}
+    noise = replace(artefacts, **recorded, whole_probability=1.0)
     rng = np.random.default_rng(0)
-    noise_x, noise_y, noise_quality, noise_group, alarm_x, alarm_y, alarm_group, alarm_type = ([] for _ in range(8))
+    samples: dict[str, list[tuple]] = {"noise": [], "artefacts": [], "alarm": []}  # record, values, label, baseline
     for row in rows:
-        recording = open_recording(data / "challenge2015" / "records" / row["record"])
-        clean, noisy, quality = noisy_copies(cut_block(recording, trained.segments), bank, rng)
-        noise_x += [*clean, *noisy]
-        noise_y += [False] * len(clean) + [True] * len(noisy)
-        noise_quality += list(quality)
-        noise_group += [row["record"]] * 2 * len(clean)
-        alarm_x.append(alarm_segment(recording, trained))
-        alarm_y.append(row["true_alarm"] == "1")
-        alarm_group.append(row["record"])
-        alarm_type.append(row["alarm"])
+        record = row["record"]
+        recording = open_recording(data / "challenge2015" / "records" / record)
+        block = cut_block(recording, trained.segments)
+        for name, settings, least in (("noise", noise, GRADE_CUTS["B"]), ("artefacts", artefacts, 0.0)):
+            clean, spoiled, quality = spoiled_copies(block, bank, rng, settings, least)
+            labels = [False] * len(clean) + [True] * len(spoiled)
+            samples[name] += zip([record] * len(labels), [*clean, *spoiled], labels, 1 - quality, strict=True)
+        samples["alarm"].append((record, alarm_segment(recording, trained), row["true_alarm"] == "1", row["alarm"]))
 
-    figures = {
-        "model": arguments.model,
-        "fold": arguments.fold,
-        "records": len(rows),
-        "left_out_as_neighbours": len(near),
-    }
-    for name, x, y, group in (("noise", noise_x, noise_y, noise_group), ("alarm", alarm_x, alarm_y, alarm_group)):
-        x, y, group = np.stack(x), np.array(y), np.array(group)
-        test = np.isin(group, list(held))
-        for predictor in (trained, untrained):
-            z = features(predictor, x)
-            label = "trained" if predictor is trained else "untrained"
-            figures[f"{name}_{label}"], _ = probe(z[~test], y[~test], group[~test], z[test], y[test], group[test])
-        if name == "noise":
-            score = 1 - np.array(noise_quality)
-        else:  # share of true alarms of that type in the training folds
-            kinds = np.array(alarm_type)
-            score = np.array([y[~test & (kinds == k)].mean() for k in kinds])
-        baseline = bootstrap(lambda chosen, y=y[test], s=score[test]: auc(y[chosen], s[chosen]), group[test])
-        figures[f"{name}_baseline"] = str(baseline)
-        figures[f"{name}_test_samples"] = int(test.sum())
+    figures = {"model": trained.name, "fold": arguments.fold, "records": len(rows), "left_out_as_neighbours": len(near)}
+    for name, entries in samples.items():
+        groups, x, y, baseline = (np.array(column) for column in zip(*entries, strict=True))
+        test = np.isin(groups, list(held))
+        if name == "alarm":  # share of true alarms of that type in the training folds
+            baseline = np.array([y[~test & (baseline == kind)].mean() for kind in baseline])
+        scores = {
+            "trained": probe(features(trained, x), y, groups, test),
+            "untrained": probe(features(untrained, x), y, groups, test),
+            "baseline": baseline[test],
+        }
+        truth = y[test]
+        areas = {label: lambda chosen, s=s: auc(truth[chosen], s[chosen]) for label, s in scores.items()}  # noqa: B023
+        areas["gain"] = lambda chosen, a=dict(areas): a["trained"](chosen) - a["untrained"](chosen)
+        figures[name] = {label: str(bootstrap(area, groups[test])) for label, area in areas.items()}
+        figures[name]["test_samples"] = int(test.sum())
     print(json.dumps(figures, indent=1))
     if arguments.out:
         arguments.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

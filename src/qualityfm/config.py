@@ -32,13 +32,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read settings: {path}: {error}") from error
 
 
-def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: object) -> T:
+def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: object, is_complete: bool = False) -> T:
     """Return a dataclass filled from plain values; nested tables fill nested dataclasses.
 
     Args:
         cls: A keyword-only dataclass.
         mapping: Keys are field names; a missing key takes the field's default.
         where: File or source named in errors.
+        is_complete: Refuse a mapping that leaves a field to its default: for files that must mean the same tomorrow.
 
     Raises:
         ConfigError: A key is unknown or missing without default, a value has the wrong type, or the class refuses it.
@@ -58,19 +59,22 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: object) -> 
     values = {}
     for name, field in fields.items():
         if name in mapping:
-            values[name] = _convert(hints[name], mapping[name], f"{where}: {name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            values[name] = _convert(hints[name], mapping[name], f"{where}: {name}", is_complete)
+        elif is_complete or (field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING):
             raise ConfigError(problem("missing setting", where=where, field=name, found=None, expected="a value"))
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (in {where})") from error
 
 
-def _convert(kind: Any, value: Any, where: str) -> Any:
+def _convert(kind: Any, value: Any, where: str, is_complete: bool) -> Any:
     origin = typing.get_origin(kind)
     if origin is types.UnionType or origin is typing.Union:
         if value is None:
             return None
         (kind,) = (a for a in typing.get_args(kind) if a is not type(None))
-        return _convert(kind, value, where)
+        return _convert(kind, value, where, is_complete)
     if origin is typing.Literal:
         if value not in typing.get_args(kind):
             raise ConfigError(f"wrong setting: {where}: found {value!r}, expected one of {typing.get_args(kind)}")
@@ -79,16 +83,16 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"wrong setting: {where}: found {value!r}, expected a list")
         inner = typing.get_args(kind)[0]
-        return tuple(_convert(inner, v, where) for v in value)
+        return tuple(_convert(inner, v, where, is_complete) for v in value)
     if origin is dict:
         if not isinstance(value, Mapping):
             raise ConfigError(f"wrong setting: {where}: found {value!r}, expected a table")
         return dict(value)
     if dataclasses.is_dataclass(kind):
-        return from_mapping(typing.cast(type[Any], kind), value, where=where)
+        return from_mapping(typing.cast(type[Any], kind), value, where=where, is_complete=is_complete)
     if kind is Any:
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return float(value)
     if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
         try:

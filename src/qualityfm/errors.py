@@ -18,7 +18,7 @@ class ConfigError(QualityFMError):
 
 
 class FormatError(QualityFMError):
-    """A shard set or checkpoint is damaged, foreign, or of another format version."""
+    """A shard set or checkpoint is damaged, foreign, of another format version, or cannot be written."""
 
 
 class TaskError(QualityFMError):

@@ -237,6 +237,7 @@ class QualityScore:
     def segments(self) -> list[dict[str, Any]]:
         """One row for each segment: recording, segment, start_s, quality, grade, and each channel's mean quality."""
         rows = []
+        grades = self.grades
         for s, start_s in enumerate(self.segment_start_s):
             num_seconds = max(1, min(self.quality.shape[2], int(np.ceil(self.segment_length_s[s] - 1e-9))))
             row: dict[str, Any] = {
@@ -244,7 +245,7 @@ class QualityScore:
                 "segment": s,
                 "start_s": float(start_s),
                 "quality": round(float(self.overall[s]), 4),
-                "grade": self.grades[s],
+                "grade": grades[s],
             }
             for c, name in enumerate(self.names):
                 if name is not None:

@@ -48,7 +48,7 @@ class SegmentConfig:
         max_filled_gap_s: Longest gap that is interpolated, s; longer ones stay missing.
         scaling: "robust" takes each channel's median to 0 and its interquartile range / 1.349 to 1; "minmax" takes the
             range of all channels together to [-1, 1], as the paper does; "none" keeps physical units.
-        clip: Scaled values are held within +-clip.
+        clip: Scaled values are held within +-clip; without effect where scaling is "none".
         required: Kinds without which a segment is not worth keeping for training.
         max_missing_fraction: For training, a channel with a larger missing share counts as absent from its segment.
         drop_constant: For training, a segment with a constant required channel is dropped, as in the paper.
@@ -71,25 +71,19 @@ class SegmentConfig:
         for field in ("channels", "required"):
             object.__setattr__(self, field, tuple(_kind(kind, field) for kind in getattr(self, field)))
         for field in ("sample_rate_hz", "segment_s", "step_s", "clip"):
-            value = getattr(self, field)
-            if not 0 < value < 1e6:
-                raise ConfigError(
-                    problem("wrong setting", where="segments", field=field, found=value, expected="0 < x < 1e6")
-                )
-        if abs(self.num_samples - self.segment_s * self.sample_rate_hz) > 1e-6:
-            raise ConfigError(
-                problem(
-                    "wrong setting",
-                    where="segments",
-                    field="segment_s",
-                    found=self.segment_s,
-                    expected=f"a whole number of samples at {self.sample_rate_hz:g} Hz",
-                )
-            )
-        if not self.channels:
-            raise ConfigError(
-                problem("wrong setting", where="segments", field="channels", found=[], expected="at least one kind")
-            )
+            self._require(field, 0 < getattr(self, field) < 1e6, "0 < x < 1e6")
+        for field in ("max_filled_gap_s", "min_recording_s"):
+            self._require(field, 0 <= getattr(self, field) < 1e9, "0 <= x < 1e9")
+        self._require("max_missing_fraction", 0 <= self.max_missing_fraction <= 1, "0 <= x <= 1")
+        self._require("step_s", self.step_s * self.sample_rate_hz >= 1, "at least one sample")
+        is_whole = abs(self.num_samples - self.segment_s * self.sample_rate_hz) < 1e-6
+        self._require("segment_s", is_whole, f"a whole number of samples at {self.sample_rate_hz:g} Hz")
+        self._require("channels", len(self.channels) > 0, "at least one kind")
+
+    def _require(self, field: str, holds: bool, expected: str) -> None:
+        if not holds:
+            found = getattr(self, field)
+            raise ConfigError(problem("wrong setting", where="segments", field=field, found=found, expected=expected))
 
     @property
     def num_samples(self) -> int:
@@ -204,9 +198,7 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
         raise SignalError(
             problem("nothing to cut", where=recording.recording_id, field="samples", found=0, expected="at least one")
         )
-    # A rest of less than one sample is rounding of an odd rate, not a segment.
-    beyond_s = duration_s - config.segment_s - 1 / config.sample_rate_hz
-    num_segments = max(1, int(np.ceil(beyond_s / config.step_s)) + 1)
+    num_segments = count_segments(duration_s, config)
     start_s = np.arange(num_segments) * config.step_s
     starts = np.round(start_s * config.sample_rate_hz).astype(int)
     num_samples = int(starts[-1]) + config.num_samples
@@ -222,13 +214,35 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
         recording_id=recording.recording_id,
         subject_id=recording.subject_id,
         config=config,
-        names=tuple(s.name if s else None for s in slots),
+        names=_unique_names(slots),
         units=tuple(s.unit if s else "" for s in slots),
         start_s=start_s,
         length_s=np.clip(duration_s - start_s, 0.0, config.segment_s),
         values=values,
         is_real=is_real,
     )
+
+
+def _unique_names(slots: list[Signal | None]) -> tuple[str | None, ...]:
+    """Return the channels' names; a second "ECG" becomes "ECG#2", so that no table mixes them up."""
+    names: list[str | None] = []
+    for signal in slots:
+        same = sum(
+            other is not None and signal is not None and other.name == signal.name for other in slots[: len(names)]
+        )
+        names.append(None if signal is None else f"{signal.name}#{same + 1}" if same else signal.name)
+    return tuple(names)
+
+
+def count_segments(duration_s: float, config: SegmentConfig) -> int:
+    """Return how many segments a recording of this length gives; at least one, the last may be short.
+
+    A rest of less than one sample is rounding of an odd rate, not a segment; none begins beyond the end.
+    """
+    length_s = duration_s - 1 / config.sample_rate_hz
+    num_to_cover = int(np.ceil((length_s - config.segment_s) / config.step_s)) + 1
+    num_begun = int(np.ceil(length_s / config.step_s))
+    return max(1, min(num_to_cover, num_begun))
 
 
 def assign_slots(recording: Recording, kinds: tuple[ChannelKind, ...]) -> list[Signal | None]:
@@ -306,7 +320,8 @@ def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     if abs(ratio * from_hz / to_hz - 1) < 1e-10:
         return _polyphase(samples, ratio.numerator, ratio.denominator)
     if to_hz < from_hz:  # band-limit first, at the source's own rate
-        factor = Fraction(to_hz / from_hz).limit_denominator(50)
+        steps = max(50, int(np.ceil(50 * from_hz / to_hz)))
+        factor = Fraction(to_hz / from_hz).limit_denominator(steps)
         narrow = _polyphase(samples, factor.numerator, factor.denominator)
         mid_hz = from_hz * factor.numerator / factor.denominator
     else:
@@ -354,7 +369,8 @@ def scale_values(values: Float32[np.ndarray, "segment channel time"], config: Se
             center[s], scale[s] = (low + high) / 2, max((high - low) / 2, 1e-12)
     with np.errstate(invalid="ignore", over="ignore"):
         scaled = (values - center[..., None]) / scale[..., None]
-        scaled = np.clip(scaled, -config.clip, config.clip)
+        if config.scaling != "none":
+            scaled = np.clip(scaled, -config.clip, config.clip)
     return Scaled(values=scaled.astype(np.float32), center=center.astype(np.float32), scale=scale.astype(np.float32))
 
 

@@ -78,3 +78,24 @@ def test_a_model_loads_from_a_run_folder_or_its_checkpoint(predictor, recording,
 def test_an_unknown_model_says_which_ones_ship():
     with pytest.raises(ConfigError, match="no such model: models: name: found 'qualityfm-tinny'"):
         load_model("qualityfm-tinny")
+
+
+def test_nothing_recorded_means_no_quality_and_no_vector(predictor, recording):
+    samples = [s.samples.copy() for s in recording.signals]
+    for line, signal in zip(samples, recording.signals, strict=True):
+        line[round(5 * signal.sample_rate_hz) : round(21 * signal.sample_rate_hz)] = np.nan
+    signals = tuple(replace(s, samples=line) for s, line in zip(recording.signals, samples, strict=True))
+    gap = replace(recording, signals=signals)
+    score = predictor.score(gap)
+    assert (score.model_quality[0, :, 5:] == 0).all()
+    assert (score.model_quality[0, :, :5] > 0).all()
+    assert (score.model_quality[1] == 0).all()
+    vectors = predictor.embed(gap).vectors
+    assert np.isnan(vectors[1]).all()
+    assert np.isfinite(vectors[[0, 2, 3]]).all()
+
+
+def test_a_device_that_is_not_there_is_refused_by_name(predictor, tmp_path):
+    save_checkpoint(tmp_path, predictor.network, {"name": "saved"})
+    with pytest.raises(ConfigError, match="device: found 'banana'"):
+        load_model(tmp_path, device="banana")

@@ -265,6 +265,14 @@ def test_a_flushed_pressure_line_does_not_flatten_the_beats() -> None:
     assert high < 350
 
 
+@pytest.mark.parametrize("level", [0.0, 0.013, -400.0])
+def test_a_flat_line_is_drawn_in_the_middle_of_a_readable_scale(level: float) -> None:
+    signal = replace(make_signal(), samples=np.full(90 * 125, level, np.float32))
+    low, high = value_range(signal, 0.0, 90.0)
+    assert (low + high) / 2 == pytest.approx(level, abs=1e-6)
+    assert high - low >= 0.99
+
+
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 1e-5), (-3e8, 5e8), (59.0, 121.0), (7.0, 7.001)])
 def test_ticks_are_few_and_inside_the_range(low: float, high: float) -> None:
     ticks = value_ticks(low, high)

@@ -88,7 +88,7 @@ def test_a_segment_without_any_sample_still_gives_finite_numbers(network, values
         encoded = network.encoder(values)
         assert torch.isfinite(encoded.tokens).all()
         assert (encoded.pooled == 0).all()
-        assert torch.isfinite(network.quality(encoded)).all()
+        assert torch.isfinite(network.quality(encoded, 10)).all()
 
 
 @pytest.mark.parametrize("num_samples", [25, 130, 1250, 6000])
@@ -96,14 +96,15 @@ def test_any_length_goes_through(network, num_samples):
     with torch.no_grad():
         encoded = network.encoder(torch.randn(1, 4, num_samples))
         assert encoded.tokens.shape[1] == -(-num_samples // 25)
-        assert network.quality(encoded).shape[2] == -(-num_samples // 125)
+        num_seconds = -(-num_samples // 125)
+        assert network.quality(encoded, num_seconds).shape[2] == num_seconds
 
 
 def test_the_quality_of_a_second_is_the_mean_of_its_tokens(network, values):
     with torch.no_grad():
         encoded = network.encoder(values)
         plain = network.quality.to_logit(encoded.tokens).view(3, 10, 5, 4).mean(2).transpose(1, 2)
-        torch.testing.assert_close(network.quality(encoded), plain)
+        torch.testing.assert_close(network.quality(encoded, 10), plain)
 
 
 def test_a_model_that_cannot_fit_its_channels_is_refused():
@@ -119,3 +120,11 @@ def test_a_model_that_cannot_fit_its_channels_is_refused():
 def test_an_impossible_shape_is_refused_by_name(change, field):
     with pytest.raises(ConfigError, match=f"model: {field}"):
         ModelConfig(**change)
+
+
+def test_a_token_longer_than_a_second_speaks_for_all_its_seconds():
+    config = ModelConfig(width=16, num_heads=2, num_layers=1, feed_forward=16, patch_samples=250)
+    network = Network(SEGMENTS, config).eval()
+    with torch.no_grad():
+        found = network.quality(network.encoder(torch.randn(1, 4, SEGMENTS.num_samples)), 10)
+    torch.testing.assert_close(found[..., 0::2], found[..., 1::2])

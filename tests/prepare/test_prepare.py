@@ -54,17 +54,17 @@ def test_segments_come_out_as_the_shared_road_makes_them(make_archive, tmp_path)
     assert reader.index.segments == CONFIG
 
 
-def test_a_long_recording_cut_in_windows_gives_the_same_segments(make_archive, tmp_path, monkeypatch):
+def test_a_long_recording_cut_in_stretches_gives_the_same_segments(make_archive, tmp_path, monkeypatch):
     config = replace(CONFIG, step_s=5.0)
     archive = make_archive(a=58.0)
     prepare(archive, tmp_path / "whole", config=config)
-    monkeypatch.setattr(plan_module, "WINDOW_S", 20.0)
-    prepare(archive, tmp_path / "windows", config=config)
-    whole, windows = ShardReader(tmp_path / "whole"), ShardReader(tmp_path / "windows")
-    assert windows.rows["start_s"].tolist() == whole.rows["start_s"].tolist()
-    assert windows.rows["length_s"].tolist() == whole.rows["length_s"].tolist()
-    first, second = whole.read(np.arange(len(whole))), windows.read(np.arange(len(whole)))
-    away_from_edges = np.s_[:, :, 25:-25]  # the resampling filter begins anew in each window
+    monkeypatch.setattr(plan_module, "STRETCH_S", 20.0)
+    prepare(archive, tmp_path / "stretches", config=config)
+    whole, stretches = ShardReader(tmp_path / "whole"), ShardReader(tmp_path / "stretches")
+    assert stretches.rows["start_s"].tolist() == whole.rows["start_s"].tolist()
+    assert stretches.rows["length_s"].tolist() == whole.rows["length_s"].tolist()
+    first, second = whole.read(np.arange(len(whole))), stretches.read(np.arange(len(whole)))
+    away_from_edges = np.s_[:, :, 25:-25]  # the resampling filter begins anew in each stretch
     np.testing.assert_allclose(second.values[away_from_edges], first.values[away_from_edges], atol=0.02)
 
 
@@ -83,11 +83,11 @@ import sys, time
 from qualityfm.prepare import plan, prepare, steps
 from qualityfm.segments import SegmentConfig
 
-def hang_at_c(window, config):
-    time.sleep(60 * (window.recording_id == "c"))
-    return cut_window(window, config)
+def hang_at_c(stretch, config):
+    time.sleep(60 * (stretch.recording_id == "c"))
+    return cut_stretch(stretch, config)
 
-cut_window, steps.cut_window = steps.cut_window, hang_at_c
+cut_stretch, steps.cut_stretch = steps.cut_stretch, hang_at_c
 plan.MIN_SHARD_H, plan.NUM_SHARDS_WANTED = 1 / 60, 10_000
 prepare(sys.argv[1], sys.argv[2], config=SegmentConfig(channels=("ecg", "ppg"), segment_s=10.0, step_s=10.0))
 """
@@ -161,6 +161,54 @@ def test_another_plan_in_the_folder_of_an_interrupted_run_is_refused(make_archiv
     out = interrupted(archive, tmp_path / "out", monkeypatch)
     with pytest.raises(ConfigError, match=r"another data set.*choose another"):
         prepare(archive, out, config=replace(CONFIG, clip=5.0))
+
+
+@pytest.fixture
+def segmented_archive(make_archive):
+    """A record made of two others, `part_one` and `part_two`, and beside it one that stands alone."""
+    archive = make_archive(part_one=60.0, part_two=60.0, alone=60.0)
+    num_samples = [int((archive / f"{name}.hea").read_text().split()[3]) for name in ("part_one", "part_two")]
+    first_line = (archive / "part_one.hea").read_text().split()
+    master = f"whole/2 {first_line[1]} {first_line[2]} {sum(num_samples)}\n"
+    parts = f"part_one {num_samples[0]}\npart_two {num_samples[1]}\n"
+    (archive / "whole.hea").write_text(master + parts)
+    return archive
+
+
+def test_a_segment_file_that_changed_its_size_is_another_plan(segmented_archive, tmp_path, small_shards, monkeypatch):
+    out = interrupted(segmented_archive, tmp_path / "out", monkeypatch)
+    header = segmented_archive / "part_two.hea"
+    header.write_text(header.read_text() + "# a remark\n")
+    with pytest.raises(ConfigError, match="another data set"):
+        prepare(segmented_archive, out, config=CONFIG)
+
+
+def test_a_record_of_several_segments_unchanged_goes_on(segmented_archive, tmp_path, small_shards, monkeypatch):
+    out = interrupted(segmented_archive, tmp_path / "out", monkeypatch)
+    (segmented_archive / ".listing").write_text("hidden files belong to no recording")
+    assert prepare(segmented_archive, out, config=CONFIG).num_shards_resumed == 1
+    assert set(ShardReader(out).rows["recording_id"]) == {"whole", "alone"}
+
+
+def test_a_recording_that_grew_is_another_plan_and_its_unselected_neighbour_is_not(make_archive, tmp_path):
+    archive = make_archive(a=40.0, b=40.0)
+    (tmp_path / "records.csv").write_text("record,fold\na,0\nb,1\n")
+    selection = read_selection(tmp_path / "records.csv", where="fold == 0")
+    first = plan_module.make_plan(archive, CONFIG, selection, "1").plan_hash
+    (archive / "b.hea").write_text((archive / "b.hea").read_text() + "# a remark\n")
+    assert plan_module.make_plan(archive, CONFIG, selection, "1").plan_hash == first
+    (archive / "a.hea").write_text((archive / "a.hea").read_text() + "# a remark\n")
+    assert plan_module.make_plan(archive, CONFIG, selection, "1").plan_hash != first
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "step_s"), [(40.0, 10.0), (40.01, 10.0), (47.0, 5.0), (25.0, 20.0), (40.0, 20.0)]
+)
+def test_the_plan_counts_the_segments_that_cutting_gives(make_archive, duration_s, step_s):
+    archive = make_archive(a=duration_s)
+    config = replace(CONFIG, step_s=step_s)
+    planned = plan_module.make_plan(archive, config, None, "1").num_segments
+    assert planned == len(cut_block(open_recording(archive / "a"), config))
 
 
 def test_a_finished_data_set_is_left_as_it_is(make_archive, tmp_path):

@@ -58,3 +58,11 @@ def test_a_channel_taken_from_the_student_has_no_quality_to_learn(make_batches):
         batch = batches.batch(step)
         is_gone = torch.isnan(batch.worse).all(-1)
         assert not batch.has_quality[is_gone].any()
+
+
+def test_a_blanked_second_has_nothing_left_to_trust(make_batches, small_preset):
+    batches = make_batches()
+    for step in range(4):
+        batch = batches.batch(step)
+        seconds = torch.isnan(batch.worse).view(8, 4, 10, 125).all(-1)
+        assert (batch.quality[seconds & batch.has_quality] == 0).all()

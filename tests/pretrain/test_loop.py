@@ -36,6 +36,39 @@ def test_four_steps_equal_two_and_two_bit_for_bit(small_preset, small_data, tmp_
         assert torch.equal(value, weights(tmp_path / "parts")[name]), name
 
 
+def test_resuming_is_exact_with_dropout_too(small_preset, small_data, tmp_path):
+    preset = replace(small_preset, model=replace(small_preset.model, dropout=0.1))
+    pretrain(preset, small_data, tmp_path / "whole", steps=4, threads=1)
+    pretrain(preset, small_data, tmp_path / "parts", steps=4, stop_after=2, threads=1)
+    pretrain(preset, small_data, tmp_path / "parts", steps=4, threads=1)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+
+
+def test_other_noise_or_another_held_out_set_is_another_plan(small_preset, small_data, other_data, tmp_path):
+    pretrain(small_preset, small_data, tmp_path, steps=4, stop_after=2, threads=1)
+    with pytest.raises(ConfigError, match="heldout: found 'None'"):
+        pretrain(small_preset, small_data, tmp_path, steps=4, heldout=other_data, threads=1)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_and_leaves_the_last_save(small_preset, small_data, tmp_path):
+    pretrain(small_preset, small_data, tmp_path, steps=4, stop_after=2, threads=1)
+    before = (tmp_path / "state.json").read_text()
+    state = json.loads(before)
+    state["history"]["plan"]["preset"]["pretrain"]["distill_weight"] = 1e38
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    broken = replace(small_preset, pretrain=replace(small_preset.pretrain, distill_weight=1e38))
+    with pytest.raises(FormatError, match=r"training broke down: step: .* expected a finite number"):
+        pretrain(broken, small_data, tmp_path, steps=4, threads=1, save_every_s=0.0)
+    (tmp_path / "state.json").write_text(before)
+    assert pretrain(small_preset, small_data, tmp_path, steps=4, threads=1).is_finished
+
+
+@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("steps", -3), ("threads", 0), ("seed", -1)])
+def test_an_impossible_argument_is_refused_by_name(small_preset, small_data, tmp_path, name, value):
+    with pytest.raises(ConfigError, match=name):
+        pretrain(small_preset, small_data, tmp_path, **{"steps": 1, name: value})
+
+
 def test_training_lowers_the_held_out_loss(small_preset, small_data, tmp_path):
     summary = pretrain(small_preset, small_data, tmp_path, steps=40, threads=1)
     assert summary.heldout_end["loss"] < summary.heldout_start["loss"]
@@ -144,4 +177,4 @@ def test_a_full_disk_while_saving_is_one_clear_line(small_preset, small_data, tm
     with pytest.raises(FormatError, match="No space left on device") as caught:
         pretrain(small_preset, small_data, tmp_path, steps=2, threads=1)
     assert "\n" not in str(caught.value)
-    assert not list(tmp_path.glob(".state*"))
+    assert not list(tmp_path.glob(".writing-*"))

@@ -81,3 +81,15 @@ def test_the_last_live_channel_is_never_dropped():
 def test_hidden_patches_reach_the_asked_share():
     hidden = hide_patches(150, 0.3, np.random.default_rng(0))
     assert 0.3 <= hidden.mean() < 0.36
+
+
+def test_the_teacher_never_drops_out():
+    _, _, teacher = make_teacher()
+    torch.nn.ModuleList([teacher]).train()
+    assert not any(module.training for module in teacher.modules())
+
+
+def test_a_small_held_out_set_is_judged_by_its_own_start():
+    start = {"feature_spread": 0.08, "effective_rank": 12.0}
+    assert not watch.is_collapsed(start, {"feature_spread": 0.05, "effective_rank": 10.0})
+    assert watch.is_collapsed(start, {"feature_spread": 0.05, "effective_rank": 5.0})

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qualityfm.files import sha256_of, write_text
 from qualityfm.records import ChannelKind, QualityScore
 from qualityfm.segments import Scaled, SegmentBlock, SegmentConfig
-from qualityfm.shards.files import replace_file, sha256_of
 from qualityfm.shards.format import FORMAT_NAME, FORMAT_VERSION, DatasetIndex, FileEntry, ShardEntry, to_json
 from qualityfm.shards.writer import PackedRows, pack_rows, write_shard
 
@@ -103,7 +103,7 @@ def make_dataset(tmp_path: Path) -> Callable[[list[list[tuple[str, str | None, i
             left_out=(),
             shards=tuple(entries),
         ).with_hash()
-        replace_file(folder / "index.json", to_json(index).encode())
+        write_text(folder / "index.json", to_json(index))
         whole = {
             f.name: np.concatenate([getattr(part, f.name) for part in parts_written])
             for f in dataclasses.fields(Written)

@@ -136,6 +136,16 @@ def test_an_index_changed_by_hand_is_refused(make_dataset):
         read_index(folder)
 
 
+@pytest.mark.parametrize("field", ["clip", "drop_constant", "step_s"])
+def test_an_index_without_a_setting_is_refused_and_not_filled_with_a_default(make_dataset, field):
+    folder, _ = make_dataset(TWO_SHARDS)
+    segments = json.loads((folder / "index.json").read_text())["segments"]
+    del segments[field]
+    rewrite_index(folder, segments=segments)
+    with pytest.raises(FormatError, match=f"missing setting.*{field}"):
+        ShardReader(folder)
+
+
 def test_an_index_that_points_out_of_its_folder_is_refused(make_dataset):
     folder, _ = make_dataset(TWO_SHARDS)
     shards = json.loads((folder / "index.json").read_text())["shards"]

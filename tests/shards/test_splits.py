@@ -1,5 +1,6 @@
 """No patient on both sides."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +12,9 @@ from qualityfm.shards import ShardReader, refuse_leakage, split_by_subject
 MANY = [[(f"r{i}", f"s{i // 2}" if i % 4 else None, 2) for i in range(40)]]
 
 
-def columns(recordings, subjects):
+def columns(recordings, subjects, folder="somewhere"):
     rows = {"recording_id": np.array(recordings, object), "subject_id": np.array(subjects, object)}
-    return SimpleNamespace(rows=rows)
+    return SimpleNamespace(folder=Path(folder), rows=rows)
 
 
 def test_a_split_keeps_each_subject_and_recording_on_one_side_and_loses_no_row(make_dataset):
@@ -55,6 +56,13 @@ def test_a_fraction_outside_0_to_1_is_refused(make_dataset, fraction):
 def test_a_subject_in_two_sets_is_refused():
     with pytest.raises(TaskError, match="s1"):
         refuse_leakage(columns(["a", "b"], ["s1", ""]), columns(["c"], ["s1"]))
+
+
+def test_a_leak_names_both_folders_and_what_they_share():
+    first = columns(["a", "b"], ["s1", "s2"], "training set")
+    second = columns(["c", "d"], ["s2", "s1"], "held-out set")
+    with pytest.raises(TaskError, match="training set and held-out set: subject_id: found 's1 and 1 more in both'"):
+        refuse_leakage(first, second)
 
 
 def test_a_recording_in_two_sets_is_refused_where_subjects_are_unknown():

@@ -111,3 +111,13 @@ def test_layouts_and_numerics_of_mimic_are_set_aside_and_segments_not_listed(rea
     assert {name for name, f in found.items() if f.aside is None} == {"s25047-2704-05-04-10-44"}
     assert {name for name, f in found.items() if f.aside} == {"3234460_layout", "s25047-2704-05-04-10-44n"}
     assert not [f for f in found.values() if f.problem]
+
+
+def test_gaps_that_the_header_knows_are_listed_without_reading_samples(real_data):
+    folder = real_data / "mimic_misc" / "s25047"
+    (found,) = (f for f in find_recordings(folder) if f.aside is None)
+    recording = open_recording(found.path)
+    for channel, signal in zip(found.channels, recording.signals, strict=True):
+        missing_s = np.isnan(signal.samples).sum() / signal.sample_rate_hz
+        assert 0 < channel.gap_s <= missing_s
+        assert channel.gap_s == pytest.approx(missing_s, abs=10)  # the rest is marked sample by sample

@@ -1,5 +1,8 @@
+import os
+
 import pytest
 
+from qualityfm.errors import FormatError
 from qualityfm.training.log import RunLog, read_log
 from qualityfm.training.schedule import cosine, warmup_cosine
 
@@ -31,3 +34,23 @@ def test_a_resumed_log_cuts_off_the_lines_it_will_repeat(tmp_path):
 def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"step": 0, "loss": 1.0}\n{"step": 1, "lo')
     assert [line["step"] for line in read_log(tmp_path)] == [0]
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '{"loss": 1.0}', "7", '{"step": "one"}', "\x00"])
+def test_a_line_that_is_no_step_is_left_out(tmp_path, text):
+    (tmp_path / "log.jsonl").write_text(f'{text}\n{{"step": 1}}\n')
+    RunLog(tmp_path, last_step=5).close()
+    assert read_log(tmp_path) == [{"step": 1}]
+
+
+def test_a_log_that_cannot_be_cut_off_is_kept_whole(tmp_path, monkeypatch):
+    text = "".join(f'{{"step": {step}}}\n' for step in range(5))
+    (tmp_path / "log.jsonl").write_text(text)
+
+    def refuse(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(FormatError, match="the disk is full"):
+        RunLog(tmp_path, last_step=2)
+    assert (tmp_path / "log.jsonl").read_text() == text

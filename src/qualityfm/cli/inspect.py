@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,23 +243,38 @@ def _show_model(name: str, found: dict[str, Any]) -> None:
         recipe = found["pretrain"]
         how_long = f"batch {recipe['batch_size']}, {recipe['epochs']:g} epochs"
         facts["recipe"] = f"{recipe['objective']}, {how_long}, graded by {recipe['grade_by']}"
-    if found["kind"] == "preset":
-        facts["trained model"] = "shipped under this name" if found["shipped_model"] else "none shipped: pre-train it"
+    card = found["shipped_model"] if found["kind"] == "preset" else found
+    if card is None:
+        facts["trained model"] = "none shipped: pre-train it"
     else:
-        facts["made by"] = f"qualityfm {found['package_version']}, format {found['format_version']}"
-        facts |= {key: json.dumps(found[key]) for key in ("data", "noise") if key in found}
-        facts |= _metric_facts(found.get("metrics") or {})
+        facts |= _training_facts(card)
     say_facts(f"{found['kind']} {found.get('name', name)}", facts)
 
 
-def _metric_facts(metrics: dict[str, Any]) -> dict[str, str]:
-    facts = {}
-    for key, value in metrics.items():
-        if isinstance(value, dict):
-            words = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items())
-            facts[key] = ", ".join(words)
-        else:
-            facts[key] = f"{value:.4g}" if isinstance(value, float) else str(value)
+def _training_facts(card: dict[str, Any]) -> dict[str, str]:
+    """Return what a checkpoint's card says about its training, in words."""
+    facts = {"made by": f"qualityfm {card['package_version']}, format {card['format_version']}"}
+    facts |= {key: str(card[key]) for key in ("status", "licence", "attribution") if key in card}
+    data = card.get("data")
+    if data:
+        facts["trained on"] = (
+            f"{data['num_segments']:,} segments of {data['num_recordings']:,} recordings, {data['hours']} h"
+        )
+        facts["selection"] = _selection_words(data["selection"]) if data["selection"] else "the whole archive"
+        facts["data set"] = data["content_hash"]
+    if "noise" in card:
+        facts["noise"] = card["noise"]
+    metrics = card.get("metrics")
+    if metrics:
+        facts["steps"] = f"{metrics['steps']:,} of {metrics['num_steps']:,}"
+        natural, made = metrics["num_natural_pairs"], metrics["num_made_pairs"]
+        facts["pairs"] = f"{natural:,} natural, {made:,} made by adding noise"
+        start, end = metrics["heldout_start"], metrics["heldout_end"] or {}
+        facts |= {
+            f"held-out {key.replace('_', ' ')}": f"{value:.4g} -> {end[key]:.4g}"
+            for key, value in start.items()
+            if key in end
+        }
     return facts
 
 

@@ -54,11 +54,13 @@ def _summary(folder: Path, found: list[Found]) -> dict[str, Any]:
     usable = [f for f in found if f.problem is None and f.aside is None]
     channels: dict[tuple[str, str], Counter[str]] = {}
     hours: defaultdict[tuple[str, str], float] = defaultdict(float)
+    gaps: defaultdict[tuple[str, str], float] = defaultdict(float)
     for one in usable:
         for channel in one.channels:
             key = (channel.name, str(channel.kind))
             channels.setdefault(key, Counter())[f"{channel.sample_rate_hz:g} Hz {channel.unit}"] += 1
-            hours[key] += one.duration_s / 3600
+            hours[key] += (one.duration_s - channel.gap_s) / 3600
+            gaps[key] += channel.gap_s / 3600
     return {
         "folder": str(folder),
         "num_records": len(usable),
@@ -70,6 +72,7 @@ def _summary(folder: Path, found: list[Found]) -> dict[str, Any]:
                 "kind": kind,
                 "num_records": sum(forms.values()),
                 "hours": round(hours[name, kind], 2),
+                "gap_hours": round(gaps[name, kind], 2),
                 "forms": dict(forms.most_common()),
             }
             for (name, kind), forms in sorted(channels.items(), key=lambda item: -sum(item[1].values()))
@@ -86,7 +89,13 @@ def _record(found: Found) -> dict[str, Any]:
         "source": found.source,
         "duration_s": found.duration_s,
         "channels": [
-            {"name": c.name, "kind": str(c.kind), "unit": c.unit, "sample_rate_hz": c.sample_rate_hz}
+            {
+                "name": c.name,
+                "kind": str(c.kind),
+                "unit": c.unit,
+                "sample_rate_hz": c.sample_rate_hz,
+                "gap_s": round(c.gap_s, 3),
+            }
             for c in found.channels
         ],
         "problem": found.problem,
@@ -103,22 +112,35 @@ def _show(summary: dict[str, Any], usable: list[Found]) -> None:
     if usable:
         say()
         rows = [
-            (c["name"], c["kind"], c["num_records"], f"{c['hours']:.2f}", ", ".join(list(c["forms"])[:3]))
+            (
+                c["name"],
+                c["kind"],
+                c["num_records"],
+                f"{c['hours']:.2f}",
+                f"{c['gap_hours']:.2f}",
+                ", ".join(list(c["forms"])[:3]),
+            )
             for c in summary["channels"][:MAX_CHANNELS]
         ]
-        say_table(("channel", "kind", "records", "hours", "rate and unit"), rows)
+        say_table(("channel", "kind", "records", "hours", "gaps h", "rate and unit"), rows)
         _more(len(summary["channels"]), MAX_CHANNELS, "channels")
         say()
         say_table(
-            ("record", "minutes", "channels"),
+            ("record", "minutes", "gaps min", "channels"),
             [
-                (f.recording_id, f"{f.duration_s / 60:.1f}", " ".join(c.name for c in f.channels))
+                (f.recording_id, f"{f.duration_s / 60:.1f}", _longest_gap(f), " ".join(c.name for c in f.channels))
                 for f in usable[:MAX_RECORDS]
             ],
         )
         _more(len(usable), MAX_RECORDS, "records")
     name_problems(summary["unreadable"], "unreadable")
     name_problems(summary["asides"], "aside")
+
+
+def _longest_gap(found: Found) -> str:
+    """Return the minutes that the least recorded channel lacks, as its header tells; "-" for none."""
+    gap_s = max((channel.gap_s for channel in found.channels), default=0.0)
+    return f"{gap_s / 60:.1f}" if gap_s else "-"
 
 
 def _more(number: int, shown: int, noun: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from qualityfm.errors import ConfigError, problem
 from qualityfm.models.checkpoint import CARD, load_checkpoint
@@ -19,6 +19,7 @@ from qualityfm.models.network import Network
 from qualityfm.quality.score import score_block
 from qualityfm.records import QualityScore, Recording
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, scale_values
+from qualityfm.training.runtime import find_device
 
 if TYPE_CHECKING:
     import pandas
@@ -34,7 +35,7 @@ class Embeddings:
     Attributes:
         recording_id: The recording.
         segment_start_s: Start of each segment, s.
-        vectors: Mean of the encoder's tokens over the segment.
+        vectors: Mean of the encoder's tokens over the segment; NaN for a segment without any sample.
     """
 
     recording_id: str
@@ -84,7 +85,8 @@ class Predictor:
     def score(self, recording: Recording) -> QualityScore:
         """Return the classical quality of every second, with the model's estimate beside it.
 
-        A model without a quality head (the `paper-*` family) leaves `model_quality` None.
+        A second without samples has quality 0 for both. A model without a quality head (the `paper-*` family) leaves
+        `model_quality` None.
 
         Raises:
             SignalError: The recording has no channel that the model takes.
@@ -93,10 +95,8 @@ class Predictor:
         score = score_block(block)
         if self.network.quality is None:
             return score
-        num_seconds = score.quality.shape[2]
-        parts = [self._qualities(encoded)[..., :num_seconds] for encoded in self._encode(block)]
-        estimate = np.concatenate(parts)
-        estimate[:, [name is None for name in block.names]] = 0.0
+        estimate = np.concatenate([self._qualities(encoded) for encoded in self._encode(block)])
+        estimate[~_has_samples(block)] = 0.0
         return replace(score, model_quality=estimate)
 
     def embed(self, recording: Recording) -> Embeddings:
@@ -107,6 +107,7 @@ class Predictor:
         """
         block = cut_block(recording, self.segments)
         vectors = np.concatenate([encoded.pooled.cpu().numpy() for encoded in self._encode(block)])
+        vectors[~np.isfinite(block.values).any(axis=(1, 2))] = np.nan
         return Embeddings(recording_id=block.recording_id, segment_start_s=block.start_s, vectors=vectors)
 
     @torch.inference_mode()
@@ -119,7 +120,8 @@ class Predictor:
     @torch.inference_mode()
     def _qualities(self, encoded: Encoded) -> Float32[np.ndarray, "segment channel second"]:
         assert self.network.quality is not None  # `score` asked before
-        return np.asarray(self.network.quality(encoded).sigmoid().cpu().numpy())
+        logits = self.network.quality(encoded, self.segments.num_seconds)
+        return np.asarray(logits.sigmoid().cpu().numpy())
 
     def __repr__(self) -> str:
         millions = self.network.num_parameters / 1e6
@@ -131,6 +133,13 @@ class Predictor:
         )
 
 
+def _has_samples(block: SegmentBlock) -> Bool[np.ndarray, "segment channel second"]:
+    """Return which seconds of each channel hold a sample."""
+    second = (np.arange(block.values.shape[2]) / block.config.sample_rate_hz + 1e-9).astype(int)
+    begins = np.searchsorted(second, np.arange(block.config.num_seconds))
+    return np.asarray(np.logical_or.reduceat(np.isfinite(block.values), begins, axis=2))
+
+
 def load_model(name_or_folder: str | Path, device: str = "cpu") -> Predictor:
     """Return a model: a shipped one by its name, or the checkpoint in a folder (a run's folder will do).
 
@@ -139,11 +148,11 @@ def load_model(name_or_folder: str | Path, device: str = "cpu") -> Predictor:
         device: Torch device.
 
     Raises:
-        ConfigError: Neither a shipped name nor a folder.
+        ConfigError: Neither a shipped name nor a folder, or no such device.
         FormatError: The checkpoint is damaged or of another version.
     """
     folder = find_checkpoint(name_or_folder)
-    network, card = load_checkpoint(folder, device)
+    network, card = load_checkpoint(folder, str(find_device(device)))
     return Predictor(network, card)
 
 

@@ -203,7 +203,10 @@ def value_range(signal: Signal, start_s: float, end_s: float) -> tuple[float, fl
     bottom, top = max(least, low - (high - low)), min(most, high + (high - low))
     if signal.kind == ChannelKind.ABP and least < 200:
         bottom, top = max(bottom, -40.0), min(top, 300.0)
-    margin = 0.08 * max(top - bottom, 1e-3 * abs(top), 1e-6)
+    if top <= bottom:  # a flat line lies in the middle of a panel with a readable scale
+        margin = max(0.1 * abs(top), 0.5)
+    else:
+        margin = 0.08 * (top - bottom)
     return float(bottom - margin), float(top + margin)
 
 

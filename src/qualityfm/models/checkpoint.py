@@ -1,4 +1,4 @@
-"""A checkpoint: a folder with weights.safetensors and model.json, the recipe inside. No pickle.
+"""A checkpoint: a folder with weights-<fingerprint>.safetensors and model.json, the recipe inside. No pickle.
 
 The card (model.json) says everything that using the weights needs: format version, segment recipe, network shape,
 what it was trained on, and what was measured. docs/FORMAT.md is the specification.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,25 @@ from safetensors.torch import load_file, save_file
 
 from qualityfm.config import from_mapping, to_plain
 from qualityfm.errors import ConfigError, FormatError, problem
+from qualityfm.files import remove_leftovers, sha256_of, write_atomically, write_text
 from qualityfm.models.config import ModelConfig
-from qualityfm.models.network import Network
+from qualityfm.models.network import Network, count_parameters
 from qualityfm.segments import SegmentConfig
 from qualityfm.version import __version__
 
 FORMAT = "qualityfm-checkpoint"
 FORMAT_VERSION = 1
-WEIGHTS, CARD = "weights.safetensors", "model.json"
+CARD = "model.json"
+
+#: What a card must hold beside format and version.
+FIELDS: dict[str, type] = {
+    "package_version": str,
+    "weights": str,
+    "weights_sha256": str,
+    "num_parameters": int,
+    "segments": dict,
+    "model": dict,
+}
 
 
 def save_checkpoint(folder: Path, network: Network, about: dict[str, Any], *, half_precision: bool = False) -> None:
@@ -38,12 +47,17 @@ def save_checkpoint(folder: Path, network: Network, about: dict[str, Any], *, ha
         network: What to save.
         about: Plain values added to the card: name, data, metrics, provenance.
         half_precision: Store float16 (half the size; loaded back to float32).
+
+    Raises:
+        FormatError: The disk refuses, or `about` holds a number that is not finite; the old checkpoint stays.
     """
+    require_finite(folder / CARD, about)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     dtype = torch.float16 if half_precision else torch.float32
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
     weights_name = "weights-" + _fingerprint(tensors) + ".safetensors"
-    write_atomically(folder / weights_name, lambda path: save_file(tensors, path))
+    write_tensors(folder / weights_name, lambda path: save_file(tensors, path))
     card = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -55,8 +69,7 @@ def save_checkpoint(folder: Path, network: Network, about: dict[str, Any], *, ha
         "model": to_plain(network.config),
         **about,
     }
-    text = json.dumps(card, indent=1, allow_nan=False) + "\n"
-    write_atomically(folder / CARD, lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(folder / CARD, card)
     for old in folder.glob("weights-*.safetensors"):
         if old.name != weights_name:
             old.unlink()
@@ -69,32 +82,14 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> tuple[Network, dict[st
         FormatError: Missing or damaged files, a foreign format, another version, or weights that do not fit the card.
     """
     card = read_card(folder)
-    try:
-        segments = from_mapping(SegmentConfig, card["segments"], where=folder / CARD)
-        config = from_mapping(ModelConfig, card["model"], where=folder / CARD)
-    except (KeyError, ConfigError) as error:
-        raise FormatError(f"damaged checkpoint: {folder / CARD}: {error}") from error
-    weights = folder / str(card.get("weights", WEIGHTS))
-    if weights.parent != folder or not weights.is_file():
-        expected = "a file in the checkpoint's folder"
-        raise FormatError(
-            problem("damaged checkpoint", where=folder, field="weights", found=weights.name, expected=expected)
-        )
-    found = sha256_of(weights)
-    if found != card.get("weights_sha256"):
-        raise FormatError(
-            problem(
-                "damaged checkpoint",
-                where=weights,
-                field="sha256",
-                found=found[:12],
-                expected=str(card.get("weights_sha256"))[:12],
-                advice="copy it again",
-            )
-        )
-    network = Network(segments, config)
+    segments, config = _shape(card, folder / CARD)
+    weights = _weights_file(card, folder)
     try:
         tensors = {name: value.float() for name, value in load_file(weights).items()}
+        num_stored = sum(value.numel() for value in tensors.values())
+        if num_stored != card["num_parameters"]:  # before the network is built: it takes as much memory as it claims
+            raise RuntimeError(f"found {num_stored} weights, expected {card['num_parameters']}")
+        network = Network(segments, config)
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]
@@ -102,11 +97,61 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> tuple[Network, dict[st
     return network.to(device).eval(), card
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """Return a checkpoint's model.json, checked for format and version.
+def _shape(card: dict[str, Any], path: Path) -> tuple[SegmentConfig, ModelConfig]:
+    """Return the two configs of a card, once they are known to describe a network of the size that it states.
 
     Raises:
-        FormatError: Not a checkpoint, or one of another version.
+        FormatError: A field is missing or wrong, or the sizes differ.
+    """
+    stated = card["num_parameters"]
+    try:
+        segments = from_mapping(SegmentConfig, card["segments"], where=path, is_complete=True)
+        config = from_mapping(ModelConfig, card["model"], where=path, is_complete=True)
+        # Each layer has more than `width` weights: an absurd number of layers is refused without building them.
+        is_countable = config.num_layers * config.width <= stated
+        found = count_parameters(segments, config) if is_countable else None
+    except (ConfigError, TypeError, RuntimeError, ValueError, OverflowError, MemoryError) as error:
+        raise FormatError(f"damaged checkpoint: {path}: {str(error).partition(chr(10))[0]}") from error
+    if found != stated:
+        expected = f"{found or 'more'}, as segments and model give"
+        raise FormatError(
+            problem("damaged checkpoint", where=path, field="num_parameters", found=stated, expected=expected)
+        )
+    return segments, config
+
+
+def _weights_file(card: dict[str, Any], folder: Path) -> Path:
+    """Return the file with the weights, found to be the one that the card vouches for.
+
+    Raises:
+        FormatError: It is missing, lies elsewhere, or was changed.
+    """
+    name: str = card["weights"]
+    expected_sha256: str = card["weights_sha256"]
+    weights = folder / name
+    if weights.parent != folder or not weights.is_file():
+        expected = "a file in the checkpoint's folder"
+        raise FormatError(problem("damaged checkpoint", where=folder, field="weights", found=name, expected=expected))
+    found = sha256_of(weights)
+    if found != expected_sha256:
+        raise FormatError(
+            problem(
+                "damaged checkpoint",
+                where=weights,
+                field="sha256",
+                found=found[:12],
+                expected=expected_sha256[:12],
+                advice="copy it again",
+            )
+        )
+    return weights
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return a checkpoint's model.json, checked for format, version and fields.
+
+    Raises:
+        FormatError: Not a checkpoint, one of another version, or a damaged one.
     """
     path = folder / CARD
     try:
@@ -116,7 +161,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise FormatError(
             problem("no checkpoint", where=folder, field=CARD, found="nothing", expected=expected)
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"damaged checkpoint: {path}: {error}") from error
     wanted: dict[str, object] = {"format": FORMAT, "format_version": FORMAT_VERSION}
     for field, value in wanted.items():
@@ -132,40 +177,54 @@ def read_card(folder: Path) -> dict[str, Any]:
                     advice=f"this is qualityfm {__version__}; use the version that wrote it",
                 )
             )
+    for field, kind in FIELDS.items():
+        if type(card.get(field)) is not kind:  # not isinstance: True is no number of weights
+            found, expected = card.get(field), kind.__name__
+            raise FormatError(problem("damaged checkpoint", where=path, field=field, found=found, expected=expected))
     return dict(card)
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file aside, flush it to the disk and rename it into place.
+def write_tensors(path: Path, save: Callable[[Path], object]) -> None:
+    """Write a safetensors file as `write_atomically` does.
 
     Raises:
-        FormatError: The disk refuses (full, read-only); nothing is left behind.
+        FormatError: The disk refuses; the old file stays.
     """
-    handle, aside_name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    aside = Path(aside_name)
     try:
-        write(aside)
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except (OSError, SafetensorError) as error:
+        write_atomically(path, save)
+    except SafetensorError as error:  # the library's word for the system's refusal
+        expected, advice = "room to write", "make room and run the same command again, it goes on where it stopped"
         raise FormatError(
-            f"cannot write {path}: {error}; free some space or choose another folder, then resume"
+            problem(
+                "cannot write", where=path.parent, field=path.name, found=str(error), expected=expected, advice=advice
+            )
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write plain values as JSON text, as `write_atomically` does.
+
+    Raises:
+        FormatError: A number is not finite, for which JSON has no word, or the disk refuses; the old file stays.
+    """
+    require_finite(path, values)
+    write_text(path, json.dumps(values, indent=1) + "\n")
+
+
+def require_finite(path: Path, values: dict[str, Any]) -> None:
+    """Refuse values that the JSON file `path` cannot hold.
+
+    Raises:
+        FormatError: A number, at whatever depth, is not finite; the message names the entry.
+    """
+    for name, value in values.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            expected = "finite numbers"
+            raise FormatError(
+                problem("cannot save", where=path, field=name, found=str(error), expected=expected)
+            ) from error
 
 
 def _fingerprint(tensors: dict[str, torch.Tensor]) -> str:

@@ -11,21 +11,26 @@ from qualityfm.models.encoder import Encoded
 
 
 class QualityHead(nn.Module):
-    """Quality of each second of each channel slot, as a logit: the mean over the tokens that begin in that second."""
+    """Quality of each second of each channel slot, as a logit: the mean over the second's tokens, by their overlap."""
 
-    def __init__(self, width: int, num_channels: int, tokens_per_second: float) -> None:
+    def __init__(self, width: int, num_channels: int, token_s: float) -> None:
         super().__init__()
-        self.tokens_per_second = tokens_per_second
+        self.token_s = token_s
         self.to_logit = nn.Linear(width, num_channels)
 
-    def forward(self, encoded: Encoded) -> Float[Tensor, "batch channel second"]:
-        """Return logits; a sigmoid makes them qualities in [0, 1]."""
+    def forward(self, encoded: Encoded, num_seconds: int) -> Float[Tensor, "batch channel second"]:
+        """Return logits; a sigmoid makes them qualities in [0, 1].
+
+        Args:
+            encoded: Tokens that cover at least the seconds asked for, up to the length of one token.
+            num_seconds: Seconds to judge.
+        """
         logits = self.to_logit(encoded.tokens).transpose(1, 2)
-        num_tokens = logits.shape[2]
-        second = (torch.arange(num_tokens, device=logits.device) / self.tokens_per_second + 1e-6).long()
-        num_seconds = int(second[-1]) + 1
-        share = F.one_hot(second, num_seconds).to(logits.dtype)
-        return torch.as_tensor(logits @ (share / share.sum(0).clamp(min=1)))
+        edge = torch.arange(logits.shape[2] + 1, device=logits.device) * self.token_s
+        second = torch.arange(num_seconds, device=logits.device)
+        overlap = torch.minimum(edge[1:, None], second + 1) - torch.maximum(edge[:-1, None], second)
+        share = overlap.clamp(min=0).to(logits.dtype)
+        return torch.as_tensor(logits @ (share / share.sum(0).clamp(min=1e-9)))
 
 
 class ProjectionHead(nn.Module):

@@ -45,7 +45,7 @@ class Network(nn.Module):
         self.quality: QualityHead | None = None
         if config.quality_head:
             stride = config.patch_samples if config.tokens == "patches" else STACKED_STRIDE
-            self.quality = QualityHead(config.width, num_channels, segments.sample_rate_hz / stride)
+            self.quality = QualityHead(config.width, num_channels, stride / segments.sample_rate_hz)
 
     @property
     def num_parameters(self) -> int:

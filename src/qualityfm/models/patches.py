@@ -27,7 +27,7 @@ def split_missing(
 class StackedConvolutions(nn.Module):
     """All channels through three strided convolutions: 9000 samples of 2 channels become 18 tokens.
 
-    Source: METHOD as reconstructed from descriptions of arXiv 2509.06516: kernels 201/101/51, strides 5/10/10,
+    Source: reconstructed from public descriptions of arXiv 2509.06516: kernels 201/101/51, strides 5/10/10,
     GroupNorm + GELU, channels in -> 5 -> 51 -> width.
     """
 

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from qualityfm.cluster import map_unordered
 from qualityfm.errors import ConfigError, FormatError, QualityFMError, SourceError, problem
+from qualityfm.files import ASIDE_PREFIX, disk_problem, remove_leftovers, sha256_of, write_text
 from qualityfm.prepare.plan import Group, Plan, make_plan
 from qualityfm.prepare.selection import Selection
 from qualityfm.prepare.steps import GroupStep
 from qualityfm.segments import SegmentConfig
-from qualityfm.shards.files import ASIDE_PREFIX, disk_problem, remove_leftovers, replace_file, sha256_of
 from qualityfm.shards.format import (
     FORMAT_NAME,
     FORMAT_VERSION,
@@ -161,7 +161,7 @@ def _build(
     if not index.num_segments:
         _discard(out)
         raise _nothing_kept(archive, [*index.refused, *index.left_out], Counter(index.dropped))
-    replace_file(out / INDEX_FILE, to_json(index).encode())
+    write_text(out / INDEX_FILE, to_json(index))
     (out / PLAN_FILE).unlink(missing_ok=True)
     return index, num_resumed
 
@@ -222,7 +222,7 @@ def _claim(out: Path, plan: Plan) -> DatasetIndex | None:
         found, expected = sorted(present)[0], "an empty or new folder"
         raise ConfigError(problem("folder in use", where=out, field="out", found=found, expected=expected))
     else:
-        replace_file(out / PLAN_FILE, to_json({"plan_hash": plan.plan_hash}).encode())
+        write_text(out / PLAN_FILE, to_json({"plan_hash": plan.plan_hash}))
     return None
 
 
@@ -302,7 +302,7 @@ def _by_name(note: RecordingNote) -> tuple[str, str]:
 
 
 def _progress(plan: Plan, summaries: dict[str, ShardSummary]) -> Progress:
-    planned = {group.name: sum(w.num_segments for w in group.windows) for group in plan.groups}
+    planned = {group.name: sum(stretch.num_segments for stretch in group.stretches) for group in plan.groups}
     return Progress(
         num_shards_done=len(summaries),
         num_shards=len(plan.groups),

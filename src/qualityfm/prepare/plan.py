@@ -1,10 +1,10 @@
-"""What prepare will do before it does it: recordings -> windows -> groups, one shard each."""
+"""What prepare will do before it does it: recordings -> stretches -> groups, one shard each."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ import numpy as np
 
 from qualityfm.config import to_plain
 from qualityfm.prepare.selection import Selection, select
-from qualityfm.segments import SegmentConfig
+from qualityfm.segments import SegmentConfig, count_segments
 from qualityfm.shards.format import ARRAYS, FORMAT_VERSION, RecordingNote, array_shape, hash_plain
 from qualityfm.sources import Found, find_recordings
 
-#: A long recording is read in windows of about this length, so that a day needs no more memory than an hour.
-WINDOW_S = 3600.0
+#: A long recording is read in stretches of about this length, so that a day needs no more memory than an hour.
+STRETCH_S = 3600.0
 
 #: Shards are this long at least, h: small files cost more than they give.
 MIN_SHARD_H = 2.0
@@ -34,8 +34,8 @@ TABLE_ROW_BYTES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
-    """A stretch of a recording that is read and cut at once; windows meet on the segment grid.
+class Stretch:
+    """A part of a recording that is read and cut at once; stretches meet on the segment grid.
 
     Attributes:
         path: What `open_recording` takes.
@@ -43,7 +43,7 @@ class Window:
         subject_id: Patient, or None.
         first_segment: Number of its first segment, counted from the start of the recording.
         num_segments: Segments to cut.
-        is_whole: True where the window is the whole recording.
+        is_whole: True where the stretch is the whole recording.
     """
 
     path: Path
@@ -56,10 +56,10 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The windows that become one shard."""
+    """The stretches that become one shard."""
 
     name: str
-    windows: tuple[Window, ...]
+    stretches: tuple[Stretch, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +102,11 @@ def make_plan(archive: Path, config: SegmentConfig, selection: Selection | None,
         SourceError: The archive cannot be listed.
         ConfigError: The selection chooses nothing, or is unclear.
     """
-    found: Iterable[Found] = find_recordings(archive)
+    listed = find_recordings(archive)
+    found: Iterable[Found] = listed
     question = None
     if selection is not None:
-        selected = select(tuple(found), selection)
+        selected = select(tuple(listed), selection)
         found = selected.found
         question = selection.question | {
             "num_selected": len(selected.found),
@@ -123,25 +124,26 @@ def make_plan(archive: Path, config: SegmentConfig, selection: Selection | None,
         else:
             usable.append(one)
     hours = sum(one.duration_s for one in usable) / 3600
-    windows = [window for one in usable for window in _windows(one, config)]
+    stretches = [stretch for one in usable for stretch in _stretches(one, config)]
     identity = {
         "format_version": FORMAT_VERSION,
         "package_version": package_version,
         "segments": to_plain(config),
         "selection": question,
-        "windows": [[w.recording_id, w.subject_id, w.first_segment, w.num_segments] for w in windows],
-        "sizes": _sizes(usable),
+        # the stretches, under the name that data sets were hashed with before: another would give them other hashes
+        "windows": [[s.recording_id, s.subject_id, s.first_segment, s.num_segments] for s in stretches],
+        "sizes": _sizes(usable, listed),
         "notes": to_plain([refused, left_out]),
     }
     return Plan(
         config=config,
-        groups=tuple(_groups(windows, config, hours)),
+        groups=tuple(_groups(stretches, config, hours)),
         selection=question,
         refused=tuple(refused),
         left_out=tuple(left_out),
         num_recordings=len(usable),
         hours=hours,
-        num_segments=sum(w.num_segments for w in windows),
+        num_segments=sum(s.num_segments for s in stretches),
         plan_hash=hash_plain(identity),
     )
 
@@ -169,12 +171,12 @@ def one_line(text: str, archive: Path) -> str:
     return " ".join(short.split())
 
 
-def _windows(found: Found, config: SegmentConfig) -> Iterator[Window]:
-    """Yield windows that give the same segments as cutting the recording at once (see `segments.cut_block`)."""
-    total = max(1, int(np.ceil((found.duration_s - config.segment_s) / config.step_s - 1e-6)) + 1)
-    each = max(1, round(WINDOW_S / config.step_s))
+def _stretches(found: Found, config: SegmentConfig) -> Iterator[Stretch]:
+    """Yield stretches that give the same segments as cutting the recording at once (see `segments.cut_block`)."""
+    total = count_segments(found.duration_s, config)
+    each = max(1, round(STRETCH_S / config.step_s))
     for first in range(0, total, each):
-        yield Window(
+        yield Stretch(
             path=found.path,
             recording_id=found.recording_id,
             subject_id=found.subject_id,
@@ -184,34 +186,47 @@ def _windows(found: Found, config: SegmentConfig) -> Iterator[Window]:
         )
 
 
-def _groups(windows: list[Window], config: SegmentConfig, hours: float) -> Iterator[Group]:
-    """Yield consecutive windows until a shard is long enough."""
+def _groups(stretches: list[Stretch], config: SegmentConfig, hours: float) -> Iterator[Group]:
+    """Yield consecutive stretches until a shard is long enough."""
     wanted = min(MAX_SHARD_H, max(MIN_SHARD_H, hours / NUM_SHARDS_WANTED))
     most = max(1, int(wanted * 3600 / config.segment_s))
-    waiting: list[Window] = []
+    waiting: list[Stretch] = []
     num_groups = 0
-    for i, window in enumerate(windows):
-        waiting.append(window)
-        following = windows[i + 1].num_segments if i + 1 < len(windows) else most
-        if sum(w.num_segments for w in waiting) + following > most:
-            yield Group(name=f"shard-{num_groups:05d}", windows=tuple(waiting))
+    for i, stretch in enumerate(stretches):
+        waiting.append(stretch)
+        following = stretches[i + 1].num_segments if i + 1 < len(stretches) else most
+        if sum(s.num_segments for s in waiting) + following > most:
+            yield Group(name=f"shard-{num_groups:05d}", stretches=tuple(waiting))
             num_groups += 1
             waiting = []
 
 
-def _sizes(usable: Iterable[Found]) -> list[list[list[Any]]]:
-    """Return name and size of every file that belongs to a recording by its name.
+def _sizes(usable: Sequence[Found], listed: Iterable[Found]) -> list[list[list[Any]]]:
+    """Return name and size of the files of each recording, then of each folder's files that bear no recording's name.
 
-    Sizes and not times: a copied archive is the same archive, a file that grew is not.
+    The latter are, above all, the segments of recordings made of several; their names are free, so every recording of
+    the folder is taken to use them. Sizes and not times: a copied archive is the same archive, a file that grew is not.
     """
-    listings = {folder: _files_by_stem(folder) for folder in {one.path.parent for one in usable}}
-    return [listings[one.path.parent].get(one.path.name.split(".")[0], []) for one in usable]
+    folders = [one.path.parent for one in usable]
+    listings = {folder: _files_by_stem(folder) for folder in sorted(set(folders))}
+    sizes = [listings[folder].get(_stem(one.path.name), []) for folder, one in zip(folders, usable, strict=True)]
+    named = {(one.path.parent, _stem(one.path.name)) for one in listed}
+    for folder, files in listings.items():
+        others = [entry for stem, entries in files.items() if (folder, stem) not in named for entry in entries]
+        if others:
+            sizes.append(others)
+    return sizes
 
 
 def _files_by_stem(folder: Path) -> dict[str, list[list[Any]]]:
+    """Return name and size of a folder's files, hidden ones aside, by what stands before the first dot."""
     files: dict[str, list[list[Any]]] = {}
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
-            if entry.is_file():
-                files.setdefault(entry.name.split(".")[0], []).append([entry.name, entry.stat().st_size])
+            if entry.is_file() and not entry.name.startswith("."):
+                files.setdefault(_stem(entry.name), []).append([entry.name, entry.stat().st_size])
     return files
+
+
+def _stem(name: str) -> str:
+    return name.split(".")[0]

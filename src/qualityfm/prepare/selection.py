@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from qualityfm.errors import ConfigError, SourceError, problem
+from qualityfm.files import sha256_of
 from qualityfm.prepare.expression import rows_where
-from qualityfm.shards.files import sha256_of
 from qualityfm.sources import Found
 
 RECORD_COLUMNS = ("record", "recording", "recording_id")

@@ -1,4 +1,4 @@
-"""The pure step that a worker takes: a group of windows -> one shard and its summary."""
+"""The pure step that a worker takes: a group of stretches -> one shard and its summary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from qualityfm.errors import QualityFMError
-from qualityfm.prepare.plan import Group, Window, one_line
+from qualityfm.prepare.plan import Group, Stretch, one_line
 from qualityfm.prepare.rules import keep_usable, take_segments
 from qualityfm.quality.paper import paper_quality
 from qualityfm.quality.score import score_block
@@ -43,18 +43,18 @@ class GroupStep:
         kept: Counter[str] = Counter()
         dropped: dict[str, Counter[str]] = {}
         refused: list[RecordingNote] = []
-        for window in group.windows:
-            reasons = dropped.setdefault(window.recording_id, Counter())
+        for stretch in group.stretches:
+            reasons = dropped.setdefault(stretch.recording_id, Counter())
             try:
-                packed, reasons_here = cut_window(window, self.config)
+                packed, reasons_here = cut_stretch(stretch, self.config)
             except Exception as error:  # whatever a foreign file provokes must not cost its neighbours
-                reason = one_line(_reason(error, window, self.config), self.archive)
-                refused.append(RecordingNote(recording_id=window.recording_id, reason=reason))
+                reason = one_line(_reason(error, stretch, self.config), self.archive)
+                refused.append(RecordingNote(recording_id=stretch.recording_id, reason=reason))
                 continue
             reasons.update(reasons_here)
             if packed is not None:
                 rows.append(packed)
-                kept[window.recording_id] += len(packed.table)
+                kept[stretch.recording_id] += len(packed.table)
         counts = [
             RecordingCount(recording_id=name, kept=kept[name], dropped=dict(sorted(reasons.items())))
             for name, reasons in dropped.items()
@@ -62,27 +62,27 @@ class GroupStep:
         return write_shard(self.out, group.name, rows, recordings=counts, refused=refused)
 
 
-def cut_window(window: Window, config: SegmentConfig) -> tuple[PackedRows | None, dict[str, int]]:
-    """Return the segments of a window that are worth keeping, and how many were dropped for which reason.
+def cut_stretch(stretch: Stretch, config: SegmentConfig) -> tuple[PackedRows | None, dict[str, int]]:
+    """Return the segments of a stretch that are worth keeping, and how many were dropped for which reason.
 
-    Windows begin on the segment grid and reach as far as their last segment, so they give the segments that the whole
-    recording gives. Two things are decided within a window: the resampling filter begins anew (the first and last 0.1 s
-    of a window differ a little from an uncut recording), and so does the choice of a live channel for each slot.
+    Stretches begin on the segment grid and reach as far as their last segment, so they give the segments that the whole
+    recording gives. Two things are decided within a stretch: the resampling filter begins anew (the first and last
+    0.1 s of a stretch differ a little from an uncut recording), and so does the choice of a live channel for each slot.
 
     Raises:
         QualityFMError: The recording cannot be read or has nothing to cut.
     """
-    start_s = window.first_segment * config.step_s
-    length_s = (window.num_segments - 1) * config.step_s + config.segment_s
-    if window.is_whole:
-        recording = open_recording(window.path)
+    start_s = stretch.first_segment * config.step_s
+    length_s = (stretch.num_segments - 1) * config.step_s + config.segment_s
+    if stretch.is_whole:
+        recording = open_recording(stretch.path)
     else:
-        recording = open_recording(window.path, start_s=start_s, duration_s=length_s)
+        recording = open_recording(stretch.path, start_s=start_s, duration_s=length_s)
     recording = replace(
-        recording, recording_id=window.recording_id, subject_id=window.subject_id or recording.subject_id
+        recording, recording_id=stretch.recording_id, subject_id=stretch.subject_id or recording.subject_id
     )
     block = cut_block(recording, config)
-    block = take_segments(block, np.arange(min(len(block), window.num_segments)))
+    block = take_segments(block, np.arange(min(len(block), stretch.num_segments)))
     block, dropped = keep_usable(block, recording)
     if not len(block):
         return None, dropped
@@ -90,6 +90,6 @@ def cut_window(window: Window, config: SegmentConfig) -> tuple[PackedRows | None
     return pack_rows(block, scaled, score, paper, start_s + block.start_s), dropped
 
 
-def _reason(error: Exception, window: Window, config: SegmentConfig) -> str:
+def _reason(error: Exception, stretch: Stretch, config: SegmentConfig) -> str:
     text = str(error) if isinstance(error, QualityFMError) else f"{type(error).__name__}: {error}"
-    return text if window.is_whole else f"{text} (in the part from {window.first_segment * config.step_s:g} s)"
+    return text if stretch.is_whole else f"{text} (in the part from {stretch.first_segment * config.step_s:g} s)"

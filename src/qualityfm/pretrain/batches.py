@@ -14,6 +14,7 @@ from qualityfm.pretrain.augment import blank_span, drop_channel, hide_patches, j
 from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.pairing import PairIndex, Pairs, anchors_of_step
 from qualityfm.records import Cause
+from qualityfm.segments import SegmentConfig
 from qualityfm.shards.reader import ShardBatch, ShardReader
 from qualityfm.waveform.artefacts import CorruptionConfig, NoiseBank, corrupt
 
@@ -46,6 +47,11 @@ class PairBatch:
         return PairBatch(**moved)
 
 
+def corruption_for(segments: SegmentConfig) -> CorruptionConfig:
+    """Return how artefacts fit segments of this recipe: scaled anew only where each channel has a scale of its own."""
+    return CorruptionConfig(is_rescaled=segments.scaling == "robust", clip=segments.clip)
+
+
 class PairBatches:
     """Makes the batch of any step from a shard set.
 
@@ -70,7 +76,7 @@ class PairBatches:
     ) -> None:
         self.reader, self.config, self.model, self.bank, self.seed = reader, config, model, bank, seed
         segments = reader.index.segments
-        self._corruption = CorruptionConfig(is_rescaled=segments.scaling == "robust", clip=segments.clip)
+        self._corruption = corruption_for(segments)
         self.index = PairIndex(
             reader.rows["recording_id"],
             reader.rows["start_s"],
@@ -110,7 +116,9 @@ class PairBatches:
         student = jitter(student, self.config, rng)
         student = drop_channel(student, self.config.channel_dropout, rng)
         stacked = self.model.tokens == "convolution"
+        before = np.isfinite(student)
         student = blank_span(student, self.config, rng, fill=0.0 if stacked else np.nan)
+        quality = quality * _kept_share(before, np.isfinite(student), quality.shape[1], segments.sample_rate_hz)
         is_live = np.isfinite(student).any(axis=1) & ((worse.causes[i] & Cause.ABSENT) == 0).any(axis=1)
         has_quality = np.broadcast_to(is_live[:, None], quality.shape)
         teacher = jitter(better.values[i], self.config, rng)
@@ -124,3 +132,16 @@ class PairBatches:
         num_patches = -(-self.reader.index.segments.num_samples // self.model.patch_samples)
         masks = [hide_patches(num_patches, self.config.mask_fraction, rng) for _ in range(batch_size)]
         return torch.from_numpy(np.stack(masks))
+
+
+def _kept_share(
+    before: Bool[np.ndarray, "channel time"],
+    after: Bool[np.ndarray, "channel time"],
+    num_seconds: int,
+    sample_rate_hz: float,
+) -> Float[np.ndarray, "channel second"]:
+    """Return the share of each second's samples that a blanked span left; 0 where nothing is left."""
+    second = (np.arange(before.shape[1]) / sample_rate_hz + 1e-9).astype(int)
+    begins = np.searchsorted(second, np.arange(num_seconds))
+    had, kept = (np.add.reduceat(part, begins, axis=1, dtype=np.float64) for part in (before, after))
+    return np.divide(kept, had, out=np.zeros_like(kept), where=had > 0)

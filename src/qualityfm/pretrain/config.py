@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from qualityfm.errors import ConfigError, problem
+
+#: Length of the short-time windows of the spectral loss, s: two beats at 60 /min (our own choice, docs/decisions/0006).
+SPECTRAL_WINDOW_S = 2.0
+
+SHARES = (
+    "made_fraction",
+    "mask_fraction",
+    "channel_dropout",
+    "warmup_share",
+    "teacher_momentum",
+    "center_momentum",
+)
+ABOVE_ZERO = ("epochs", "batch_size", "learning_rate_at_256", "student_temperature", "teacher_temperature")
+NOT_NEGATIVE = (
+    "final_learning_rate",
+    "weight_decay",
+    "final_weight_decay",
+    "gradient_clip",
+    "num_prototypes",
+    "max_distance_s",
+    "noise_sd",
+    "offset",
+    "distill_weight",
+    "amplitude_weight",
+    "phase_weight",
+    "quality_weight",
+    "seed",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +66,8 @@ class PretrainConfig:
         noise_sd: Noise added to both members, in scaled units.
         gain_range: Random gain of each channel.
         offset: Largest random offset of each channel, in scaled units.
-        zeroed_span: Shortest and longest share of the segment that is zeroed (missing, for "patches") in the student.
+        zeroed_span: Shortest and longest share of the segment that is zeroed in both members ("convolution"), or
+            missing in the student ("patches").
         distill_weight: Weight of the distillation loss.
         amplitude_weight: Weight of the amplitude or power term.
         phase_weight: Weight of the phase term.
@@ -78,11 +108,15 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         for field in ("gain_range", "zeroed_span"):
             low_high = getattr(self, field)
-            self._require(field, len(low_high) == 2 and low_high[0] <= low_high[1], "two numbers, low and high")
-        for field in ("made_fraction", "mask_fraction", "channel_dropout", "warmup_share", "teacher_momentum"):
+            is_pair = len(low_high) == 2 and 0 <= low_high[0] <= low_high[1] < math.inf
+            self._require(field, is_pair, "two numbers from 0 up, low and high")
+        self._require("zeroed_span", self.zeroed_span[1] <= 1, "shares up to 1")
+        for field in SHARES:
             self._require(field, 0 <= getattr(self, field) <= 1, "0 <= x <= 1")
-        for field in ("epochs", "batch_size", "learning_rate_at_256", "student_temperature", "teacher_temperature"):
-            self._require(field, getattr(self, field) > 0, "above 0")
+        for field in ABOVE_ZERO:
+            self._require(field, 0 < getattr(self, field) < math.inf, "a number above 0")
+        for field in NOT_NEGATIVE:
+            self._require(field, 0 <= getattr(self, field) < math.inf, "a number of at least 0")
 
     def _require(self, field: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from qualityfm.models.network import Network
 from qualityfm.pretrain import watch
 from qualityfm.pretrain.batches import PairBatches
 from qualityfm.pretrain.config import PretrainConfig
-from qualityfm.pretrain.noise import load_noise
+from qualityfm.pretrain.noise import load_noise, noise_name
 from qualityfm.pretrain.objective import Objective
 from qualityfm.pretrain.preset import Preset
 from qualityfm.shards.reader import ShardReader
@@ -58,7 +59,8 @@ class RunSummary:
         steps: Steps done.
         num_steps: Steps planned.
         heldout_start: Held-out losses before the first step.
-        heldout_end: Held-out losses now, with feature spread, effective rank and teacher entropy.
+        heldout_end: The same at the last check, with feature spread, effective rank
+            and teacher entropy.
         num_natural: Pairs of two segments seen so far.
         num_made: Pairs made by adding noise.
         is_collapsed: Whether spread or rank fell below their bounds.
@@ -111,9 +113,12 @@ def pretrain(
         report: Called after every step.
 
     Raises:
-        ConfigError: Preset, data and earlier state do not belong together.
+        ConfigError: Preset, data and earlier state do not belong together, or an argument is out of range.
+        TaskError: Nobody can be held out: fewer than two patients.
         FormatError: A shard set or state is damaged, or the disk is full.
     """
+    if steps is not None and steps < 1:
+        raise ConfigError(problem("cannot start", where="pretrain", field="steps", found=steps, expected="at least 1"))
     config = preset.pretrain if seed is None else replace(preset.pretrain, seed=seed)
     place = runtime.start(seed=config.seed, threads=threads, device=device)
     reader = _open_data(data, preset)
@@ -121,7 +126,7 @@ def pretrain(
     bank = load_noise(noise, sample_rate_hz=preset.segments.sample_rate_hz, seed=config.seed)
     batches = PairBatches(reader, train_rows, config, preset.model, bank, seed=config.seed)
     checks = PairBatches(heldout_reader, heldout_rows, config, preset.model, bank, seed=HELDOUT_SEED)
-    num_steps = steps or max(1, int(np.ceil(config.epochs * len(train_rows) / config.batch_size)))
+    num_steps = steps or math.ceil(config.epochs * len(train_rows) / config.batch_size)
 
     objective = Objective(Network(preset.segments, preset.model), config).to(place)
     state = _new_state(objective, config)
@@ -129,6 +134,8 @@ def pretrain(
         "preset": to_plain(replace(preset, pretrain=config)),
         "data": reader.index.content_hash,
         "num_steps": num_steps,
+        "noise": noise_name(noise),
+        "heldout": None if heldout is None else heldout_reader.index.content_hash,
     }
     out.mkdir(parents=True, exist_ok=True)
     if (out / STATE).is_file():
@@ -152,10 +159,10 @@ def pretrain(
             "content_hash": reader.index.content_hash,
             "num_segments": len(train_rows),
             "num_recordings": len(set(reader.rows["recording_id"][train_rows])),
-            "hours": round(len(train_rows) * preset.segments.step_s / 3600, 2),
+            "hours": round(float(reader.rows["length_s"][train_rows].sum()) / 3600, 2),
             "selection": to_plain(reader.index.selection),
         },
-        "noise": "modelled" if noise is None else f"recorded: {noise.name}",
+        "noise": plan["noise"],
     }
     last_check = dict(state.history.get("heldout_last") or state.history["heldout_start"])
     check_every = max(1, min(100, num_steps // 10))
@@ -221,17 +228,6 @@ def _hold_out(reader: ShardReader, heldout: Path | None, preset: Preset) -> tupl
     """Return the training rows, and the reader and rows that are only ever looked at."""
     if heldout is None:
         train, held = split_by_subject(reader, HELDOUT_FRACTION, seed=0)
-        if not len(held) or not len(train):
-            raise ConfigError(
-                problem(
-                    "cannot hold out a patient",
-                    where="data",
-                    field="recordings",
-                    found=reader.index.num_recordings,
-                    expected="at least two patients or recordings",
-                    advice="give another shard set with --heldout",
-                )
-            )
         return train, reader, held
     other = _open_data(heldout, preset)
     refuse_leakage(reader, other)
@@ -239,7 +235,7 @@ def _hold_out(reader: ShardReader, heldout: Path | None, preset: Preset) -> tupl
 
 
 def _new_state(objective: Objective, config: PretrainConfig) -> TrainingState:
-    # Decay pulls on matrices only: shrinking biases, norms and slot vectors helps nobody.
+    # Decay pulls on matrices only: shrinking biases and norms helps nobody.
     parameters = objective.student_parameters()
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim >= 2], "decays": True},
@@ -292,28 +288,33 @@ def _learn(
     """Take one step of the student and return its losses.
 
     Raises:
-        FormatError: The loss is not finite; the weights are left as they were.
+        FormatError: Loss or gradient are not finite; the weights are left as they were.
     """
     objective.train()
     outcome = objective(batch)
     loss = outcome.terms["loss"]
-    if not torch.isfinite(loss):
-        raise FormatError(
-            problem(
-                "training broke down",
-                where="loss",
-                field="loss",
-                found=loss.item(),
-                expected="a finite number",
-                advice="the last save is intact; resume with a lower learning rate in a new folder",
-            )
-        )
+    _require_finite("loss", loss)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     limit = config.gradient_clip or float("inf")
     norm = torch.nn.utils.clip_grad_norm_(objective.student_parameters(), limit)
+    _require_finite("gradient norm", norm)
     optimizer.step()
     return {**outcome.numbers(), "gradient_norm": float(norm)}
+
+
+def _require_finite(field: str, value: torch.Tensor) -> None:
+    if not torch.isfinite(value):
+        raise FormatError(
+            problem(
+                "training broke down",
+                where="step",
+                field=field,
+                found=float(value),
+                expected="a finite number",
+                advice="the last save is intact; start again in a new folder with a lower learning rate",
+            )
+        )
 
 
 @torch.no_grad()

@@ -39,7 +39,7 @@ def distillation(
 def fft_targets(values: Float[Tensor, "batch channel time"], num_bins: int) -> Float[Tensor, "2 batch channel bin"]:
     """Return amplitude and raw phase of the first FFT bins, standardised for each channel (the paper's targets).
 
-    Source: METHOD as reconstructed from descriptions of arXiv 2509.06516. Missing samples count as 0.
+    Source: reconstructed from public descriptions of arXiv 2509.06516. Missing samples count as 0.
     """
     spectrum = torch.fft.rfft(torch.nan_to_num(values))[..., :num_bins]
     both = torch.stack([spectrum.abs(), spectrum.angle()])

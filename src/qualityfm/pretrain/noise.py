@@ -15,6 +15,11 @@ from qualityfm.waveform.noise import NOISE_KINDS, NoiseBank
 PARTS = {"training": (0.0, 0.6), "evaluation": (0.65, 1.0)}
 
 
+def noise_name(folder: Path | None) -> str:
+    """Return how a run's card calls its noise."""
+    return "modelled" if folder is None else f"recorded: {folder.name}"
+
+
 def load_noise(
     folder: Path | None, *, sample_rate_hz: float, seed: int, part: Literal["training", "evaluation"] = "training"
 ) -> NoiseBank:

@@ -13,11 +13,8 @@ from qualityfm.models.heads import ProjectionHead
 from qualityfm.models.network import Network
 from qualityfm.pretrain import losses
 from qualityfm.pretrain.batches import PairBatch
-from qualityfm.pretrain.config import PretrainConfig
+from qualityfm.pretrain.config import SPECTRAL_WINDOW_S, PretrainConfig
 from qualityfm.pretrain.teacher import Teacher
-
-#: Length of the short-time windows, s: two beats at 60 /min (our own choice, docs/decisions/0006).
-SPECTRAL_WINDOW_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +71,7 @@ class Objective(nn.Module):
         terms = {"distill": self._distill(seen, guide, guide_tokens, guide_pooled, batch)}
         terms["power"], terms["phase"] = self._spectral(seen, batch)
         if self.network.quality is not None:
-            logits = self.network.quality(seen)[..., : batch.quality.shape[-1]]
+            logits = self.network.quality(seen, batch.quality.shape[-1])
             terms["quality"] = losses.quality_loss(logits, batch.quality, batch.has_quality)
         centred = guide_pooled - self.teacher.pooled_center
         if self.training:

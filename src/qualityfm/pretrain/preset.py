@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from qualityfm.config import from_mapping, read_toml
 from qualityfm.errors import ConfigError, problem
 from qualityfm.models.config import ModelConfig
-from qualityfm.pretrain.config import PretrainConfig
+from qualityfm.pretrain.config import SPECTRAL_WINDOW_S, PretrainConfig
 from qualityfm.segments import SegmentConfig
 
 
@@ -22,6 +21,25 @@ class Preset:
     segments: SegmentConfig
     model: ModelConfig
     pretrain: PretrainConfig
+
+    def __post_init__(self) -> None:
+        is_paper = self.pretrain.objective == "paper"
+        decoder = "paper" if is_paper else "waveform"
+        self._require("decoder", self.model.decoder == decoder, f"{decoder!r}, which the objective compares")
+        has_use = self.model.quality_head or self.pretrain.quality_weight == 0
+        self._require("quality_head", has_use, "true, since pretrain.quality_weight is above 0")
+        num_bins = self.segments.num_samples // 2 + 1
+        self._require("width", not is_paper or self.model.width <= num_bins, f"at most {num_bins}, the bins of the FFT")
+        if not is_paper and self.segments.segment_s < SPECTRAL_WINDOW_S:
+            found, expected = self.segments.segment_s, f"at least {SPECTRAL_WINDOW_S:g}, a window of the spectral loss"
+            raise ConfigError(
+                problem("wrong setting", where="segments", field="segment_s", found=found, expected=expected)
+            )
+
+    def _require(self, field: str, holds: bool, expected: str) -> None:
+        if not holds:
+            found = getattr(self.model, field)
+            raise ConfigError(problem("wrong setting", where="model", field=field, found=found, expected=expected))
 
 
 def preset_names() -> list[str]:
@@ -49,12 +67,8 @@ def load_preset(name_or_path: str | Path) -> Preset:
         expected = f"one of {', '.join(preset_names())}, or a path ending in .toml"
         raise ConfigError(problem("no such preset", where="presets", field="name", found=text, expected=expected))
     tables = read_toml(path)
-    return from_mapping(Preset, {"name": path.stem, **_complete(tables, path)}, where=path)
-
-
-def _complete(tables: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the tables, all of which a preset must have: presets inherit from nothing."""
     if "name" in tables:
         found = tables["name"]
         raise ConfigError(problem("unknown setting", where=path, field="name", found=found, expected="no such key"))
-    return tables
+    # Complete, because presets inherit from nothing: not from each other, and not from today's defaults.
+    return from_mapping(Preset, {"name": path.stem, **tables}, where=path, is_complete=True)

@@ -30,6 +30,10 @@ class Teacher(nn.Module):
         self.register_buffer("token_center", torch.zeros(num_logits))
         self.register_buffer("pooled_center", torch.zeros(num_logits))
 
+    def train(self, mode: bool = True) -> Teacher:
+        """Stay in evaluation mode whatever the student does: dropout in the target would be noise."""
+        return super().train(False)
+
     @torch.no_grad()
     def follow(self, network: Network, projection: nn.Module, momentum: float) -> None:
         """Move every weight towards the student's: new = momentum * old + (1 - momentum) * student."""

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-#: A run has collapsed when the spread fell below this share of its start, or the rank below this (docs/decisions/0006).
+#: A run has collapsed when the spread fell below this share of its start, or the rank below this, or below half of its
+#: start where a small held-out set cannot show so many directions (docs/decisions/0006).
 MIN_SPREAD_SHARE, MIN_EFFECTIVE_RANK = 0.1, 16.0
 
 
@@ -34,4 +35,5 @@ def softmax_entropy(logits: Float[Tensor, "sample prototype"], temperature: floa
 def is_collapsed(start: dict[str, float], now: dict[str, float]) -> bool:
     """Return whether the features lost their spread against the start of the run, or nearly all their dimensions."""
     lost_spread = now["feature_spread"] < MIN_SPREAD_SHARE * start["feature_spread"]
-    return lost_spread or now["effective_rank"] < MIN_EFFECTIVE_RANK
+    min_rank = min(MIN_EFFECTIVE_RANK, start["effective_rank"] / 2)
+    return lost_spread or now["effective_rank"] < min_rank

@@ -225,7 +225,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _strict(cls: type[T], plain: dict[str, Any], path: Path) -> T:
     try:
-        return from_mapping(cls, plain, where=path)
+        return from_mapping(cls, plain, where=path, is_complete=True)
     except (ConfigError, TypeError, ValueError) as error:
         raise FormatError(f"damaged file: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +15,11 @@ from qualityfm.shards.reader import ShardReader
 
 
 class HasRows(Protocol):
-    """Anything with the columns recording_id and subject_id, such as a `ShardReader`."""
+    """Anything with a folder and the columns recording_id and subject_id, such as a `ShardReader`."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies, for messages."""
 
     @property
     def rows(self) -> Mapping[str, np.ndarray]:
@@ -60,7 +65,7 @@ def split_by_subject(
         is_heldout[position.argmax()] = False
     heldout = is_heldout[subject_of_row]
     train_rows, heldout_rows = np.flatnonzero(~heldout), np.flatnonzero(heldout)
-    _refuse_shared(take_rows(reader.rows, train_rows), take_rows(reader.rows, heldout_rows))
+    _refuse_shared(take_rows(reader.rows, train_rows), take_rows(reader.rows, heldout_rows), f"both sides of {where}")
     return train_rows, heldout_rows
 
 
@@ -79,19 +84,19 @@ def refuse_leakage(first: HasRows, second: HasRows) -> None:
     """Refuse two data sets (`ShardReader`s) that share a subject or a recording.
 
     Raises:
-        TaskError: They share one.
+        TaskError: They share one; the message names both folders and what they share.
     """
-    _refuse_shared(first.rows, second.rows)
+    _refuse_shared(first.rows, second.rows, f"{first.folder} and {second.folder}")
 
 
-def _refuse_shared(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> None:
+def _refuse_shared(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], where: str) -> None:
     for field in ("subject_id", "recording_id"):
         shared = sorted((set(first[field].tolist()) & set(second[field].tolist())) - {""})
         if shared:
             raise TaskError(
                 problem(
                     "leakage",
-                    where="two sets of segments",
+                    where=where,
                     field=field,
                     found=shared[0] if len(shared) == 1 else f"{shared[0]} and {len(shared) - 1} more in both",
                     expected="none in both",

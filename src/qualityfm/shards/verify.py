@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qualityfm.errors import FormatError
-from qualityfm.shards.files import sha256_of
+from qualityfm.files import sha256_of
 from qualityfm.shards.format import ARRAYS, INDEX_FILE, DatasetIndex, ShardEntry, array_shape, read_index
 from qualityfm.shards.reader import check_sizes, map_array, read_rows
 

@@ -108,7 +108,7 @@ def write_shard(
     nothing but its summary, so that an interrupted run knows it as done.
 
     Raises:
-        QualityFMError: The disk is full or refuses; nothing of this shard is left.
+        FormatError: The disk is full or refuses; nothing of this shard is left.
     """
     table = pa.concat_tables([r.table for r in rows]).combine_chunks() if rows else ROWS_SCHEMA.empty_table()
     grades = Counter(grade(float(q)) for q in table["quality"].to_numpy())

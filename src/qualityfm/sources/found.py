@@ -12,12 +12,22 @@ from qualityfm.records import ChannelKind, Recording
 
 @dataclass(frozen=True, kw_only=True)
 class FoundChannel:
-    """One channel of a recording that was found, as its header tells."""
+    """One channel of a recording that was found, as its header tells.
+
+    Attributes:
+        name: Its name in the file.
+        kind: What it measures.
+        unit: Canonical unit.
+        sample_rate_hz: Samples per second.
+        gap_s: Seconds of the recording in which the header says that this channel was not recorded. Missing samples
+            inside a recorded piece are known only once they are read.
+    """
 
     name: str
     kind: ChannelKind
     unit: str
     sample_rate_hz: float
+    gap_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,8 +125,14 @@ def _found(path: Path, header: SingleHeader | MultiHeader | SourceError, read: R
         source="wfdb",
         duration_s=plan.num_frames / plan.frame_rate_hz if plan else 0.0,
         channels=tuple(
-            FoundChannel(name=c.name, kind=c.kind, unit=c.unit, sample_rate_hz=c.samples_per_frame * plan.frame_rate_hz)
-            for c in plan.channels
+            FoundChannel(
+                name=c.name,
+                kind=c.kind,
+                unit=c.unit,
+                sample_rate_hz=c.samples_per_frame * plan.frame_rate_hz,
+                gap_s=plan.gap_s(i),
+            )
+            for i, c in enumerate(plan.channels)
         )
         if plan
         else (),

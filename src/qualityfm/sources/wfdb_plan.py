@@ -52,6 +52,11 @@ class Plan:
     pieces: tuple[Piece, ...]
     notes: tuple[str, ...]
 
+    def gap_s(self, channel: int) -> float:
+        """Return the seconds in which no piece holds a channel."""
+        recorded = sum(piece.num_frames for piece in self.pieces if piece.signal_of_channel[channel] is not None)
+        return (self.num_frames - recorded) / self.frame_rate_hz
+
 
 def make_plan(path: Path, read: ReadHeader) -> Plan:
     """Return the plan of the record whose header is `path`, after checking every file it is made of.

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from qualityfm.files import write_text
+
 LOG = "log.jsonl"
 
 
@@ -18,12 +20,15 @@ class RunLog:
     Args:
         folder: The run's folder.
         last_step: Lines up to this step stay; -1 starts an empty log.
+
+    Raises:
+        FormatError: The disk refuses; the log of the run so far stays.
     """
 
     def __init__(self, folder: Path, *, last_step: int) -> None:
         self._path = folder / LOG
         kept = [line for line in read_log(folder) if line["step"] <= last_step]
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=last_step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -43,14 +48,16 @@ def _round(value: float) -> float:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a run's log; a line cut short by a kill is left out."""
+    """Return the lines of a run's log; what is no line of ours, such as one cut short by a kill, is left out."""
     path = folder / LOG
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
-            lines.append(json.loads(text))
+            line = json.loads(text)
         except ValueError:
             continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
     return lines
 
 

@@ -17,11 +17,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from qualityfm.errors import FormatError, problem
-from qualityfm.models.checkpoint import sha256_of, write_atomically
+from qualityfm.files import remove_leftovers, sha256_of
+from qualityfm.models.checkpoint import require_finite, write_json, write_tensors
 
 FORMAT = "qualityfm-state"
 FORMAT_VERSION = 1
 STATE = "state.json"
+
+#: What state.json holds beside format and version.
+FIELDS: dict[str, type] = {"step": int, "tensors": str, "tensors_sha256": str, "history": dict}
+
+#: Name of the tensor that holds torch's random stream.
+RANDOM = "random/torch"
 
 
 @dataclass
@@ -44,17 +51,19 @@ class TrainingState:
         """Write the state into `folder` in place of the one before.
 
         Raises:
-            FormatError: The disk refuses.
+            FormatError: The disk refuses, or `history` holds a number that is not finite; the old state stays.
         """
+        require_finite(folder / STATE, {"history": self.history})
+        remove_leftovers(folder)
         tensors: dict[str, Tensor] = {}
         for name, module in self.modules.items():
             tensors |= {f"module/{name}/{key}": value.clone() for key, value in module.state_dict().items()}
         optimizer = self.optimizer.state_dict()
         for index, slots in optimizer["state"].items():
             tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(value).clone() for key, value in slots.items()}
-        tensors["random/torch"] = torch.get_rng_state()
+        tensors[RANDOM] = torch.get_rng_state()
         file_name = f"state-{self.step:08d}.safetensors"
-        write_atomically(folder / file_name, lambda path: save_file(tensors, path))
+        write_tensors(folder / file_name, lambda path: save_file(tensors, path))
         about = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -63,8 +72,7 @@ class TrainingState:
             "tensors_sha256": sha256_of(folder / file_name),
             "history": self.history,
         }
-        text = json.dumps(about, indent=1)
-        write_atomically(folder / STATE, lambda path: path.write_text(text, encoding="utf-8"))
+        write_json(folder / STATE, about)
         for old in folder.glob("state-*.safetensors"):
             if old.name != file_name:
                 old.unlink()
@@ -76,8 +84,8 @@ class TrainingState:
             FormatError: The state is damaged, of another version, or of another model.
         """
         about = read_state(folder)
-        path = folder / str(about["tensors"])
-        if not path.is_file() or sha256_of(path) != about["tensors_sha256"]:
+        path = folder / about["tensors"]
+        if path.parent != folder or not path.is_file() or sha256_of(path) != about["tensors_sha256"]:
             raise FormatError(
                 problem("damaged state", where=path, field="sha256", found="a mismatch", expected="as in state.json")
             )
@@ -91,11 +99,13 @@ class TrainingState:
             optimizer = self.optimizer.state_dict()
             optimizer["state"] = _unflatten(tensors, "optimizer/")
             self.optimizer.load_state_dict(optimizer)
-        except (SafetensorError, RuntimeError, ValueError, KeyError) as error:
+            torch.set_rng_state(tensors[RANDOM])
+        except KeyError as error:
+            raise FormatError(f"damaged state: {path}: {error.args[0]} is missing") from error
+        except (SafetensorError, RuntimeError, ValueError, TypeError) as error:
             raise FormatError(f"damaged state: {path}: {str(error).splitlines()[0]}") from error
-        torch.set_rng_state(tensors["random/torch"])
-        self.step = int(about["step"])
-        self.history = dict(about["history"])
+        self.step = about["step"]
+        self.history = about["history"]
 
 
 def _unflatten(tensors: dict[str, Tensor], prefix: str) -> dict[int, dict[str, Tensor]]:
@@ -108,7 +118,7 @@ def _unflatten(tensors: dict[str, Tensor], prefix: str) -> dict[int, dict[str, T
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Return state.json, checked for format and version.
+    """Return state.json, checked for format, version and fields.
 
     Raises:
         FormatError: It is damaged or of another version.
@@ -117,7 +127,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         found = (about["format"], about["format_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"damaged state: {path}: {error}") from error
     if found != (FORMAT, FORMAT_VERSION):
         raise FormatError(
@@ -130,4 +140,8 @@ def read_state(folder: Path) -> dict[str, Any]:
                 advice="start anew in another folder",
             )
         )
+    for field, kind in FIELDS.items():
+        value = about.get(field)
+        if type(value) is not kind:  # not isinstance: True is no step
+            raise FormatError(problem("damaged state", where=path, field=field, found=value, expected=kind.__name__))
     return dict(about)

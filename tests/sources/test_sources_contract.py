@@ -51,7 +51,7 @@ def test_a_listing_agrees_with_the_opened_recording(source: str, golden: Path) -
     assert (found.source, found.recording_id, found.problem, found.aside) == (source, opened.recording_id, None, None)
     assert found.subject_id == opened.subject_id
     assert found.duration_s == pytest.approx(opened.duration_s)
-    assert [dataclasses.astuple(c) for c in found.channels] == [
+    assert [(c.name, c.kind, c.unit, c.sample_rate_hz) for c in found.channels] == [
         (s.name, s.kind, s.unit, s.sample_rate_hz) for s in opened.signals
     ]
 

@@ -1,6 +1,5 @@
 """What every source promises, tried on every entry of SOURCES."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 

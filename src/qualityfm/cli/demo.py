@@ -67,7 +67,8 @@ def run(options: Options) -> int:
         )
     )
     _heading(3, f"pre-training, {options.steps} steps")
-    training = pretrain.Options(preset=PRESET, data=dataset, out=run_folder, steps=options.steps)
+    # One thread: a model this small gains little from a second, and loses much where another job holds that core.
+    training = pretrain.Options(preset=PRESET, data=dataset, out=run_folder, steps=options.steps, threads=1)
     summary = pretrain.train(training)
     code = pretrain.show(training, summary)
     if code:

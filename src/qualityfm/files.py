@@ -84,7 +84,8 @@ def sync_folder(folder: Path) -> None:
 
 def disk_problem(error: OSError, target: Path) -> FormatError:
     """Return the one-line error for a write that the system refused."""
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # numpy reports a write cut short ("... requested and ... written") without a number of the system's.
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and "written" in str(error))
     return FormatError(
         problem(
             "the disk is full" if is_full else "cannot write",

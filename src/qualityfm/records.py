@@ -235,7 +235,10 @@ class QualityScore:
 
     @cached_property
     def segments(self) -> list[dict[str, Any]]:
-        """One row for each segment: recording, segment, start_s, quality, grade, and each channel's mean quality."""
+        """One row for each segment: recording, segment, start_s, quality, grade, and each channel's mean quality.
+
+        With a model, `model_<channel>` is the mean of its estimate beside `quality_<channel>`.
+        """
         rows = []
         grades = self.grades
         for s, start_s in enumerate(self.segment_start_s):
@@ -250,6 +253,8 @@ class QualityScore:
             for c, name in enumerate(self.names):
                 if name is not None:
                     row[f"quality_{name}"] = round(float(self.quality[s, c, :num_seconds].mean()), 4)
+                    if self.model_quality is not None:
+                        row[f"model_{name}"] = round(float(self.model_quality[s, c, :num_seconds].mean()), 4)
             rows.append(row)
         return rows
 

@@ -46,7 +46,7 @@ def test_resuming_is_exact_with_dropout_too(small_preset, small_data, tmp_path):
 
 def test_other_noise_or_another_held_out_set_is_another_plan(small_preset, small_data, other_data, tmp_path):
     pretrain(small_preset, small_data, tmp_path, steps=4, stop_after=2, threads=1)
-    with pytest.raises(ConfigError, match="heldout: found 'None'"):
+    with pytest.raises(ConfigError, match="heldout: found None"):
         pretrain(small_preset, small_data, tmp_path, steps=4, heldout=other_data, threads=1)
 
 
@@ -126,9 +126,22 @@ def test_a_signal_ends_the_step_saves_and_the_same_call_resumes(small_preset, sm
 def test_a_folder_with_another_plan_is_left_alone(small_preset, small_data, tmp_path):
     pretrain(small_preset, small_data, tmp_path, steps=2, threads=1)
     before = (tmp_path / "state.json").read_text()
-    with pytest.raises(ConfigError, match="num_steps: found '2', expected 3"):
+    with pytest.raises(ConfigError, match="num_steps: found 2, expected 3"):
         pretrain(small_preset, small_data, tmp_path, steps=3, threads=1)
     assert (tmp_path / "state.json").read_text() == before
+
+
+def test_the_setting_that_differs_from_the_earlier_run_is_named(small_preset, small_data, tmp_path):
+    pretrain(small_preset, small_data, tmp_path, steps=2, stop_after=1, threads=1)
+    with pytest.raises(ConfigError, match=r"preset\.pretrain\.seed: found 0, expected 3"):
+        pretrain(small_preset, small_data, tmp_path, steps=2, threads=1, seed=3)
+
+
+def test_a_data_set_is_no_place_for_a_run(small_preset, small_data):
+    before = sorted(path.name for path in small_data.iterdir())
+    with pytest.raises(ConfigError, match="out: found 'a data set'"):
+        pretrain(small_preset, small_data, small_data, steps=1, threads=1)
+    assert sorted(path.name for path in small_data.iterdir()) == before
 
 
 def test_data_of_another_recipe_is_refused_with_the_command_that_helps(small_data, tmp_path):

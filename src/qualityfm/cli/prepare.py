@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from qualityfm.cli.terminal import LateProgress, name_problems, say, say_facts, say_json
+from qualityfm.cli.terminal import LateProgress, name_problems, remark, say, say_facts, say_json
 
 if TYPE_CHECKING:
     from qualityfm.prepare.archive import PrepareReport, Progress
@@ -61,6 +61,9 @@ def run(options: Options) -> int:
         say_json(_summary(report) | {"refused": problems, "left_out": left_out})
         return 0
     name_problems(problems, "refused")
+    lost = (report.selection or {}).get("num_rows_without_recording", 0)
+    if lost:
+        remark(f"{lost} chosen rows of the table match no recording of the archive")
     verb = "would make" if report.is_dry_run else "made"
     facts: dict[str, Any] = {
         "segments": f"{report.num_segments:,}{' at most' if report.is_dry_run else ''}",

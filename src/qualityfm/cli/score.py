@@ -71,29 +71,36 @@ def _row(score: QualityScore) -> dict[str, Any]:
 
     weights = score.segment_length_s
     mean = float((score.overall * weights).sum() / max(float(weights.sum()), 1e-9))
-    channels: dict[str, float] = {}
-    for name in score.names:
-        if name is not None:
-            column = [row[f"quality_{name}"] for row in score.segments]
-            channels.setdefault(name, round(sum(column) / len(column), 4))
-    return {
+    names = [name for name in score.names if name is not None]
+    summary = {
         "recording": score.recording_id,
         "quality": round(mean, 4),
         "grade": grade(mean),
         "num_segments": len(score.overall),
         "segments_by_grade": {letter: score.grades.count(letter) for letter in "ABCDE"},
-        "channels": channels,
+        "channels": {name: _mean_of(score, f"quality_{name}") for name in names},
     }
+    if score.model_quality is not None:
+        summary["channels_model"] = {name: _mean_of(score, f"model_{name}") for name in names}
+    return summary
+
+
+def _mean_of(score: QualityScore, column: str) -> float:
+    values = [float(row[column]) for row in score.segments]
+    return round(sum(values) / len(values), 4)
 
 
 def _show(scores: tuple[QualityScore, ...], rows: list[dict[str, Any]]) -> None:
     if len(scores) == 1:
-        names = [name for name in dict.fromkeys(scores[0].names) if name]
+        names = [name for name in scores[0].names if name]
+        columns = {name: f"quality_{name}" for name in names}
+        if scores[0].model_quality is not None:
+            columns |= {f"model {name}": f"model_{name}" for name in names}
         table = [
-            (f"{r['start_s']:g}", r["grade"], f"{r['quality']:.2f}", *(f"{r[f'quality_{n}']:.2f}" for n in names))
+            (f"{r['start_s']:g}", r["grade"], f"{r['quality']:.2f}", *(f"{r[key]:.2f}" for key in columns.values()))
             for r in scores[0].segments
         ]
-        say_table(("start_s", "grade", "quality", *names), table)
+        say_table(("start_s", "grade", "quality", *columns), table)
         return
     table = [
         (

@@ -14,6 +14,7 @@ import torch
 
 from qualityfm.config import to_plain
 from qualityfm.errors import ConfigError, FormatError, problem
+from qualityfm.files import disk_problem
 from qualityfm.models.checkpoint import save_checkpoint
 from qualityfm.models.network import Network
 from qualityfm.pretrain import watch
@@ -22,6 +23,7 @@ from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.noise import load_noise, noise_name
 from qualityfm.pretrain.objective import Objective
 from qualityfm.pretrain.preset import Preset
+from qualityfm.shards.format import INDEX_FILE
 from qualityfm.shards.reader import ShardReader
 from qualityfm.shards.splits import refuse_leakage, split_by_subject
 from qualityfm.training import runtime
@@ -137,7 +139,7 @@ def pretrain(
         "noise": noise_name(noise),
         "heldout": None if heldout is None else heldout_reader.index.content_hash,
     }
-    out.mkdir(parents=True, exist_ok=True)
+    _claim(out)
     if (out / STATE).is_file():
         state.load(out)
         _require_same_plan(state.history["plan"], plan, out)
@@ -249,20 +251,38 @@ def _new_state(objective: Objective, config: PretrainConfig) -> TrainingState:
 def _require_same_plan(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
     for field in wanted:
         if found.get(field) != wanted[field]:
+            name, was, now = _first_difference(found.get(field), wanted[field], field)
             raise ConfigError(
                 problem(
                     "the run in this folder follows another plan",
                     where=out,
-                    field=field,
-                    found=_shorten(found.get(field)),
-                    expected=_shorten(wanted[field]),
+                    field=name,
+                    found=was,
+                    expected=repr(now),
                     advice="choose another folder with --out, or repeat the earlier settings to resume",
                 )
             )
 
 
-def _shorten(value: object) -> str:
-    return str(value)[:60]
+def _first_difference(found: Any, wanted: Any, field: str) -> tuple[str, object, object]:
+    """Return name and both values of the first setting in which two plans differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in wanted:
+            if found.get(key) != wanted[key]:
+                return _first_difference(found.get(key), wanted[key], f"{field}.{key}")
+    return field, found, wanted
+
+
+def _claim(out: Path) -> None:
+    """Make the run's folder, unless something else lives there."""
+    if (out / INDEX_FILE).is_file() or (out.exists() and not out.is_dir()):
+        found = "a data set" if out.is_dir() else "a file"
+        expected = "a new folder, or one of an earlier run"
+        raise ConfigError(problem("cannot train here", where=out, field="out", found=found, expected=expected))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_problem(error, out) from error
 
 
 def _steps(first: int, end: int, stop: StopRequest) -> Iterator[int]:

@@ -150,6 +150,7 @@ def pretrain(
             "num_made": 0,
             "heldout_start": _check(objective, checks, place),
         }
+        state.save(out)  # a disk without room is found now, not after hours
     log = RunLog(out, last_step=state.step or -1)
     if state.step == 0:
         log.write(0, {f"heldout/{k}": v for k, v in state.history["heldout_start"].items()})

@@ -38,11 +38,11 @@ $(RUNTIME): $(LISTS) | $(VENV)/bin/python
 ifneq ($(TORCH_INDEX),)
 	$(PIP) install --quiet -c constraints.txt --index-url $(TORCH_INDEX) torch
 endif
-	$(PIP) install --quiet -c constraints.txt -e '.[torch]'
+	$(PIP) install --quiet -c constraints.txt -e '.[torch,formats]'
 	@touch $@
 
 $(DEVELOPMENT): $(RUNTIME)
-	$(PIP) install --quiet -c constraints.txt -e '.[torch,dev]'
+	$(PIP) install --quiet -c constraints.txt -e '.[torch,formats,remote,ray,dev]'
 	@touch $@
 
 demo: $(RUNTIME)

@@ -67,6 +67,8 @@ class Recording:
         start: Date and time of the first sample where the file gives it.
         signals: The channels, in file order.
         notes: Repairs and oddities met while reading, one line each; never text about the patient.
+        repairs: Names of the repairs of known misprints under which it was read, such as "last-segment-missing"; each
+            is explained in `notes`.
     """
 
     recording_id: str
@@ -74,6 +76,7 @@ class Recording:
     start: dt.datetime | None
     signals: tuple[Signal, ...]
     notes: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float:

@@ -44,6 +44,11 @@ EXTRAS = {
     "safetensors": "torch",
     "tensorboard": "torch",
     "matplotlib": "torch",
+    "edfio": "formats",
+    "vitaldb": "formats",
+    "h5py": "formats",
+    "s3fs": "remote",
+    "ray": "ray",
     "onnxruntime": "onnx",
 }
 

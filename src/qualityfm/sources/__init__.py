@@ -11,9 +11,10 @@ from pathlib import Path
 from qualityfm.errors import ConfigError, SourceError, problem
 from qualityfm.records import Recording
 from qualityfm.sources.found import Found, FoundChannel, Source
+from qualityfm.sources.layout import Layout, read_layout
 from qualityfm.sources.wfdb_files import WFDB
 
-__all__ = ["SOURCES", "Found", "FoundChannel", "Source", "find_recordings", "open_recording"]
+__all__ = ["SOURCES", "Found", "FoundChannel", "Layout", "Source", "find_recordings", "open_recording", "read_layout"]
 
 #: Every format that can be read: one line each.
 SOURCES: dict[str, Source] = {
@@ -21,35 +22,59 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def open_recording(path: str | Path, *, start_s: float = 0.0, duration_s: float | None = None) -> Recording:
+def open_recording(
+    path: str | Path,
+    *,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    layout: Layout | str | None = None,
+) -> Recording:
     """Read one recording, or a stretch of it, as found: own rates, nothing resampled, NaN where nothing was recorded.
 
     Voltages come in mV and pressures in mmHg whatever the file's unit. Comments in headers, where archives keep their
-    labels, are not read.
+    labels, are not read, nor is anything about the patient but an identity.
 
     Args:
-        path: The recording's file, or its path without extension.
+        path: The recording's file, its path without extension, or an item of a file that holds several recordings
+            (`Part_1.mat/0012`).
         start_s: Where to begin, seconds after the start of the recording. The stretch is a recording of its own: its
             time runs from here.
         duration_s: Seconds to read; None reads to the end. Only this stretch is decoded.
+        layout: For files that do not describe themselves (CSV, Parquet, HDF5, MAT, NumPy): a layout, its name, or the
+            path of its TOML file.
 
     Returns:
-        The recording; its `recording_id` is the file's name without extension.
+        The recording; its `recording_id` is the file's name without extension, or the item's name.
 
     Raises:
         SourceError: There is no such recording, it cannot be read, or what its header says cannot be true.
         SignalError: The recording ends before `start_s`.
-        ConfigError: `start_s` or `duration_s` is no usable number.
+        ConfigError: `start_s` or `duration_s` is no usable number, or there is no such layout.
     """
     _check_stretch(path, start_s, duration_s)
-    path = Path(path)
+    path, layout = Path(path), _resolve(layout)
     looked_for: list[Path] = []
-    for source in SOURCES.values():
-        for candidate in source.candidates(path):
+    file, item = (path.parent, path.name) if os.path.isfile(path.parent) else (path, None)
+    for name, source in SOURCES.items():
+        for candidate in source.candidates(file):
             if os.path.lexists(candidate):
-                return source.open(candidate, start_s=start_s, duration_s=duration_s)
+                spoken = layout if layout is not None and layout.speaks_of(name, candidate.name) else None
+                recording = source.open(candidate, item=item, start_s=start_s, duration_s=duration_s, layout=spoken)
+                return _with_subject(recording, path, layout)
             looked_for.append(candidate)
     raise _nothing_found(path, looked_for)
+
+
+def _resolve(layout: Layout | str | None) -> Layout | None:
+    if not isinstance(layout, str):
+        return layout
+    return read_layout(layout)
+
+
+def _with_subject(recording: Recording, path: Path, layout: Layout | None) -> Recording:
+    if layout is None or recording.subject_id is not None:
+        return recording
+    return dataclasses.replace(recording, subject_id=layout.subject_of(path.as_posix()))
 
 
 def _nothing_found(path: Path, looked_for: list[Path]) -> SourceError:
@@ -58,32 +83,37 @@ def _nothing_found(path: Path, looked_for: list[Path]) -> SourceError:
         found, advice = "a folder", "name one recording in it; find_recordings lists them"
     elif os.path.exists(path):
         found = "a file of no known format"
-    expected = " or ".join(map(str, looked_for)) or "the name of a recording"
+    expected = " or ".join(map(str, looked_for[:4])) or "the name of a recording"
     return SourceError(
         problem("no such recording", where=path, field="file", found=found, expected=expected, advice=advice)
     )
 
 
-def find_recordings(folder: str | Path) -> list[Found]:
+def find_recordings(folder: str | Path, *, layout: Layout | str | None = None) -> list[Found]:
     """List the recordings in a folder and the folders below it, from their headers; no samples are read.
 
     Folders that are symbolic links are not entered, nor are those whose name begins with a dot. What cannot be read
-    is listed with its problem.
+    is listed with its problem. With a layout, files of its format that it does not speak of are passed over.
+
+    Args:
+        folder: The archive.
+        layout: What the files do not say themselves: a layout, its name, or the path of its TOML file.
 
     Returns:
         What was found, sorted by `recording_id`.
 
     Raises:
         SourceError: `folder` is not a folder.
+        ConfigError: There is no such layout.
     """
-    archive = Path(folder)
+    archive, layout = Path(folder), _resolve(layout)
     if not os.path.isdir(archive):
         found = "a file" if os.path.exists(archive) else "nothing"
         raise SourceError(problem("no such archive", where=archive, field="folder", found=found, expected="a folder"))
-    return sorted(_walk(archive), key=lambda f: (f.recording_id, f.source))
+    return sorted(_walk(archive, layout), key=lambda f: (f.recording_id, f.source))
 
 
-def _walk(archive: Path) -> Iterator[Found]:
+def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
     waiting = [archive]
     while waiting:
         folder = waiting.pop()
@@ -100,10 +130,24 @@ def _walk(archive: Path) -> Iterator[Found]:
         except OSError as error:
             yield _unreadable_folder(folder, prefix, error)
             continue
-        for source in SOURCES.values():
-            for found in source.scan(folder, sorted(names)):
-                inside = prefix == "."
-                yield found if inside else dataclasses.replace(found, recording_id=f"{prefix}/{found.recording_id}")
+        for found in _scan_folder(folder, sorted(names), layout):
+            recording_id = found.recording_id if prefix == "." else f"{prefix}/{found.recording_id}"
+            subject_id = found.subject_id
+            if subject_id is None and layout is not None:
+                subject_id = layout.subject_of(recording_id)
+            yield dataclasses.replace(found, recording_id=recording_id, subject_id=subject_id)
+
+
+def _scan_folder(folder: Path, names: list[str], layout: Layout | None) -> Iterator[Found]:
+    """Yield what every source finds; a name that two formats share gets its extension, so that ids stay unique."""
+    seen: set[str] = set()
+    for name, source in SOURCES.items():
+        spoken = layout if layout is not None and layout.source == name else None
+        for found in source.scan(folder, names, spoken):
+            if found.recording_id in seen:
+                found = dataclasses.replace(found, recording_id=found.path.relative_to(folder).as_posix())
+            seen.add(found.recording_id)
+            yield found
 
 
 def _unreadable_folder(folder: Path, recording_id: str, error: OSError) -> Found:

@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from qualityfm.errors import SignalError, SourceError, problem
 from qualityfm.records import Recording, Signal
 from qualityfm.sources.found import Found, FoundChannel
+from qualityfm.sources.layout import Layout
 from qualityfm.sources.wfdb_decode import read_frames
 from qualityfm.sources.wfdb_header import MultiHeader, SingleHeader, read_header, refusal
 from qualityfm.sources.wfdb_plan import Plan, ReadHeader, layout_plan, make_plan, segment_names
@@ -44,7 +45,7 @@ class WfdbSource:
             return ()
         return (path,) if path.suffix == ".hea" else (path.with_name(f"{path.name}.hea"),)
 
-    def scan(self, folder: Path, names: Sequence[str]) -> Iterator[Found]:
+    def scan(self, folder: Path, names: Sequence[str], layout: Layout | None) -> Iterator[Found]:
         """Yield the records of one folder; segments belong to their record and are not listed on their own."""
         read = functools.cache(read_header)
         headers: dict[str, SingleHeader | MultiHeader | SourceError] = {}
@@ -58,7 +59,9 @@ class WfdbSource:
             if name not in parts:
                 yield _found(folder / f"{name}.hea", header, read)
 
-    def open(self, path: Path, *, start_s: float, duration_s: float | None) -> Recording:
+    def open(
+        self, path: Path, *, item: str | None, start_s: float, duration_s: float | None, layout: Layout | None
+    ) -> Recording:
         """Read a record, or a stretch of it.
 
         Raises:

@@ -1,0 +1,1 @@
+"""Layouts that ship: complete, commented TOML files, one for each well-known way to lay out an archive."""

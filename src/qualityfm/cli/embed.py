@@ -27,11 +27,13 @@ class Options:
     """Options of `embed`."""
 
     recordings: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORD_OR_FOLDER")]
-    """A recording (path without extension, or its .hea), or a folder of them."""
+    """A recording (its file, or the path without extension), or a folder of them."""
     model: Annotated[str, tyro.conf.arg(metavar="RUN_OR_NAME")]
     """A run, a checkpoint, or a shipped name."""
     out: Annotated[Path, tyro.conf.arg(metavar="TABLE")]
     """Table to write: .parquet, .csv, or .npz with recording, start_s and vectors. An older one is replaced."""
+    layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None
+    """What files do not say themselves (columns, rate, patient): a layout that ships, or a TOML file's path."""
     json: bool = False
     """Print the summary as JSON."""
 
@@ -42,7 +44,7 @@ def run(options: Options) -> int:
     from qualityfm.inference.predictor import load_model
 
     predictor = load_model(options.model)
-    batch = for_each_recording(options.recordings, predictor.embed, "embedding")
+    batch = for_each_recording(options.recordings, predictor.embed, "embedding", options.layout)
     _write(batch.results, options.out)
     num_segments = sum(len(one.vectors) for one in batch.results)
     width = batch.results[0].vectors.shape[1]

@@ -31,13 +31,15 @@ class Options:
 
     anything: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ANYTHING")]
     """A record, a data set, a checkpoint or run folder, a preset's name or TOML file."""
+    layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None
+    """What files do not say themselves (columns, rate, patient): a layout that ships, or a TOML file's path."""
     json: bool = False
     """Print JSON."""
 
 
 def run(options: Options) -> int:
     """Find out what a name stands for and show it."""
-    found = describe(options.anything)
+    found = describe(options.anything, options.layout)
     if options.json:
         say_json(found)
     else:
@@ -45,8 +47,12 @@ def run(options: Options) -> int:
     return 0
 
 
-def describe(name: str) -> dict[str, Any]:
+def describe(name: str, layout: str | None = None) -> dict[str, Any]:
     """Return what a name stands for, as plain values; `kind` says what it is.
+
+    Args:
+        name: A record, data set, checkpoint, run or preset.
+        layout: For a record of a format that does not describe itself.
 
     Raises:
         ConfigError: It is none of the things that can be inspected.
@@ -69,7 +75,7 @@ def describe(name: str) -> dict[str, Any]:
         raise ConfigError(
             problem("a plain folder", where=path, field="files", found="neither", expected=expected, advice=advice)
         )
-    return _record(path)
+    return _record(path, layout)
 
 
 def _preset(name: str) -> dict[str, Any]:
@@ -127,12 +133,12 @@ def _dataset(path: Path) -> dict[str, Any]:
     }
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _record(path: Path, layout: str | None) -> dict[str, Any]:
     import numpy as np
 
     from qualityfm.sources import open_recording
 
-    recording = open_recording(path)
+    recording = open_recording(path, layout=layout)
     channels = []
     for signal in recording.signals:
         finite = signal.samples[np.isfinite(signal.samples)]
@@ -158,6 +164,7 @@ def _record(path: Path) -> dict[str, Any]:
         "start": recording.start.isoformat() if recording.start else None,
         "duration_s": recording.duration_s,
         "channels": channels,
+        "repairs": list(recording.repairs),
         "notes": list(recording.notes),
     }
 

@@ -41,7 +41,7 @@ def scorer(model: str | None) -> tuple[Callable[[Recording], QualityScore], str 
     return predictor.score, predictor.name
 
 
-def for_each_recording(path: Path, what: Callable[[Recording], T], label: str) -> Batch:
+def for_each_recording(path: Path, what: Callable[[Recording], T], label: str, layout: str | None = None) -> Batch:
     """Apply a function to one recording, or to every recording in a folder, with progress.
 
     In a folder, what cannot be read or used is skipped and noted; a recording that was named must work.
@@ -54,8 +54,8 @@ def for_each_recording(path: Path, what: Callable[[Recording], T], label: str) -
     from qualityfm.sources import find_recordings, open_recording
 
     if not path.is_dir():
-        return Batch(results=(what(open_recording(path)),), problems=())
-    found = [one for one in find_recordings(path) if one.aside is None]
+        return Batch(results=(what(open_recording(path, layout=layout)),), problems=())
+    found = [one for one in find_recordings(path, layout=layout) if one.aside is None]
     results: list[Any] = []
     problems: list[dict[str, str]] = []
     with progress(label, len(found)) as advance:
@@ -63,7 +63,7 @@ def for_each_recording(path: Path, what: Callable[[Recording], T], label: str) -
             try:
                 if one.problem is not None:
                     raise SourceError(one.problem)
-                recording = replace(open_recording(one.path), recording_id=one.recording_id)
+                recording = replace(open_recording(one.path, layout=layout), recording_id=one.recording_id)
                 results.append(what(recording))
             except QualityFMError as error:
                 problems.append({"recording": one.recording_id, "reason": str(error)})

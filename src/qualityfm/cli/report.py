@@ -22,11 +22,13 @@ class Options:
     """Options of `report`."""
 
     recording: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORD")]
-    """The recording: path without extension, or its .hea."""
+    """The recording: its file, or the path without extension."""
     out: Annotated[Path, tyro.conf.arg(metavar="REPORT.html")]
     """Page to write; an older one is replaced."""
     model: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None
     """Add a model's estimate: a run, a checkpoint, or a shipped name."""
+    layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None
+    """What files do not say themselves (columns, rate, patient): a layout that ships, or a TOML file's path."""
 
 
 def run(options: Options) -> int:
@@ -35,7 +37,7 @@ def run(options: Options) -> int:
     from qualityfm.sources import open_recording
 
     check_suffix(options.out, (".html", ".htm"))
-    recording = open_recording(options.recording)
+    recording = open_recording(options.recording, layout=options.layout)
     score, model_name = scorer(options.model)
     say(str(write_report(recording, score(recording), options.out, model_name=model_name)))
     return 0

@@ -14,7 +14,11 @@ from qualityfm.cli.terminal import name_problems, say, say_json, say_table
 if TYPE_CHECKING:
     from qualityfm.sources import Found
 
-EXAMPLES = ("qualityfm scan recordings/", "qualityfm scan recordings/ --json > archive.json")
+EXAMPLES = (
+    "qualityfm scan recordings/",
+    "qualityfm scan recordings/ --json > archive.json",
+    "qualityfm scan bidmc_csv/ --layout bidmc-csv",
+)
 
 #: Records and channel names that a screen holds; --json gives all.
 MAX_RECORDS, MAX_CHANNELS = 20, 25
@@ -26,6 +30,8 @@ class Options:
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """Folder to look through, with the folders below it."""
+    layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None
+    """What files do not say themselves (columns, rate, patient): a layout that ships, or a TOML file's path."""
     json: bool = False
     """Print JSON, every record included."""
 
@@ -35,7 +41,7 @@ def run(options: Options) -> int:
     from qualityfm.errors import SourceError, problem
     from qualityfm.sources import find_recordings
 
-    found = find_recordings(options.folder)
+    found = find_recordings(options.folder, layout=options.layout)
     usable = [f for f in found if f.problem is None and f.aside is None]
     summary = _summary(options.folder, found)
     if options.json:
@@ -65,6 +71,7 @@ def _summary(folder: Path, found: list[Found]) -> dict[str, Any]:
         "folder": str(folder),
         "num_records": len(usable),
         "num_subjects": len({f.subject_id for f in usable if f.subject_id}),
+        "sources": dict(Counter(f.source for f in usable).most_common()),
         "hours": round(sum(f.duration_s for f in usable) / 3600, 4),
         "channels": [
             {
@@ -104,10 +111,12 @@ def _record(found: Found) -> dict[str, Any]:
 
 
 def _show(summary: dict[str, Any], usable: list[Found]) -> None:
-    subjects = f" of {summary['num_subjects']} patients" if summary["num_subjects"] else ""
+    subjects = f" of {_counted(summary['num_subjects'], 'patient')}" if summary["num_subjects"] else ""
+    formats = f" ({', '.join(summary['sources'])})" if summary["sources"] else ""
     say(
-        f"{summary['folder']}: {summary['num_records']} records{subjects}, {summary['hours']:.2f} h, "
-        f"{len(summary['unreadable'])} unreadable, {len(summary['asides'])} that are no recordings"
+        f"{summary['folder']}: {_counted(summary['num_records'], 'record')}{formats}{subjects}, "
+        f"{summary['hours']:.2f} h, {len(summary['unreadable'])} unreadable, "
+        f"{len(summary['asides'])} that are no recordings"
     )
     if usable:
         say()
@@ -135,6 +144,10 @@ def _show(summary: dict[str, Any], usable: list[Found]) -> None:
         _more(len(usable), MAX_RECORDS, "records")
     name_problems(summary["unreadable"], "unreadable")
     name_problems(summary["asides"], "aside")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _longest_gap(found: Found) -> str:

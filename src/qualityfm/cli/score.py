@@ -27,11 +27,13 @@ class Options:
     """Options of `score`."""
 
     recordings: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORD_OR_FOLDER")]
-    """A recording (path without extension, or its .hea), or a folder of them."""
+    """A recording (its file, or the path without extension), or a folder of them."""
     model: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None
     """Add a model's estimate: a run, a checkpoint, or a shipped name. Without it the score needs no torch."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="TABLE")] = None
     """Table to write: .csv, .parquet or .json. An older one is replaced."""
+    layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None
+    """What files do not say themselves (columns, rate, patient): a layout that ships, or a TOML file's path."""
     per: Literal["second", "segment"] = "second"
     """What a row of the table is: a second of a channel, or a segment."""
     json: bool = False
@@ -43,7 +45,7 @@ def run(options: Options) -> int:
     if options.out is not None:
         check_suffix(options.out, SUFFIXES)
     score, model_name = scorer(options.model)
-    batch = for_each_recording(options.recordings, score, "scoring")
+    batch = for_each_recording(options.recordings, score, "scoring", options.layout)
     if options.out is not None:
         write_table(_frame(batch.results, options.per), options.out)
     rows = [_row(one) for one in batch.results]

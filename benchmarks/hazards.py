@@ -12,7 +12,7 @@ whose bytes are damaged (with `layout_for(recording, source)` where the module h
 
 import argparse
 import collections
-import importlib.util
+import importlib
 import inspect
 import random
 import re
@@ -88,21 +88,13 @@ class Tally:
 def golden_cases(only: str = "") -> list[Case]:
     """Return the cases of all golden modules whose names contain a word."""
     cases = []
+    if str(GOLDEN) not in sys.path:
+        sys.path.append(str(GOLDEN))
     for path in sorted(GOLDEN.glob("golden_*.py")):
         if only in path.stem:
-            module = _loaded(path)
+            module = importlib.import_module(path.stem)
             cases += [Case(**c) for c in module.hazard_cases()] if hasattr(module, "hazard_cases") else _written(module)
     return cases
-
-
-def _loaded(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"hazards_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their own module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def _written(module: ModuleType) -> Iterator[Case]:

@@ -1,11 +1,8 @@
 """Damage of any kind is found before a sample is handed out."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+import shard_damage
 
 from qualityfm.errors import FormatError
 from qualityfm.shards import ShardReader, verify
@@ -16,25 +13,13 @@ from qualityfm.shards.format import ARRAYS
 THREE_SHARDS = [[("a", "s1", 3), ("b", None, 2)], [("c", "s2", 5)], [("d", "s3", 4)]]
 
 
-@pytest.fixture(scope="module")
-def shard_damage():
-    """The ways of spoiling a data set that the benchmark uses too."""
-    path = Path(__file__).parents[2] / "benchmarks" / "shard_damage.py"
-    spec = importlib.util.spec_from_file_location("shard_damage", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["shard_damage"] = module  # its dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["shard_damage"]
-
-
 def flip_bit(path, position=-1):
     content = bytearray(path.read_bytes())
     content[position] ^= 4
     path.write_bytes(bytes(content))
 
 
-def test_120_random_damages_are_found_before_use(make_dataset, shard_damage):
+def test_120_random_damages_are_found_before_use(make_dataset):
     whole, rng = shard_damage.take_whole(make_dataset(THREE_SHARDS)[0]), np.random.default_rng(1)
     kinds, missed = set(), []
     for _ in range(120):
@@ -47,7 +32,7 @@ def test_120_random_damages_are_found_before_use(make_dataset, shard_damage):
     assert kinds == set(shard_damage.KINDS)
 
 
-def test_damage_that_is_no_damage_counts_as_missed(make_dataset, shard_damage):
+def test_damage_that_is_no_damage_counts_as_missed(make_dataset):
     whole = shard_damage.take_whole(make_dataset(THREE_SHARDS)[0])
     assert shard_damage.outcome(whole) == "missed"
 

@@ -1,12 +1,11 @@
 """Thousands of damaged headers and annotations: each is read properly or refused in one line; nothing else escapes."""
 
-import importlib.util
 import math
 import random
-import sys
 from pathlib import Path
-from types import ModuleType
 
+import golden_wfdb as golden
+import hazards
 import numpy as np
 import pytest
 
@@ -14,21 +13,6 @@ from qualityfm.errors import QualityFMError
 from qualityfm.records import Recording
 from qualityfm.sources import find_recordings, open_recording
 
-ROOT = Path(__file__).parents[2]
-
-
-def loaded(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their own module up
-    spec.loader.exec_module(module)
-    return module
-
-
-hazards = loaded(ROOT / "benchmarks" / "hazards.py")
-golden = loaded(ROOT / "tests" / "sources" / "golden_wfdb.py")
 CASES = {case.name: case for case in hazards.golden_cases("golden_wfdb")}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import golden_arrays
 import golden_edf
 import golden_tables
 import golden_vital
@@ -20,11 +21,12 @@ WRITERS: dict[str, Callable[[Recording, Path], Path]] = {
     **golden_edf.WRITERS,
     **golden_vital.WRITERS,
     **golden_tables.WRITERS,
+    **golden_arrays.WRITERS,
 }
 
 
 #: What says how a file is to be read that does not say it itself: recording -> layout.
-LAYOUTS: dict[str, Callable[[Recording], Layout]] = {**golden_tables.LAYOUTS}
+LAYOUTS: dict[str, Callable[[Recording], Layout]] = {**golden_tables.LAYOUTS, **golden_arrays.LAYOUTS}
 
 
 @pytest.fixture(params=sorted(SOURCES))

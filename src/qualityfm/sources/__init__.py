@@ -14,7 +14,10 @@ from qualityfm.sources.annotations import Annotations, read_annotations
 from qualityfm.sources.csv_files import CSV
 from qualityfm.sources.edf_files import EDF
 from qualityfm.sources.found import Found, FoundChannel, Source
+from qualityfm.sources.hdf5_files import HDF5
 from qualityfm.sources.layout import Layout, read_layout
+from qualityfm.sources.mat_files import MAT
+from qualityfm.sources.numpy_files import NUMPY
 from qualityfm.sources.parquet_files import PARQUET
 from qualityfm.sources.vital_files import VITAL
 from qualityfm.sources.wfdb_annotation_write import write_annotations
@@ -41,6 +44,9 @@ SOURCES: dict[str, Source] = {
     "parquet": PARQUET,
     "edf": EDF,
     "vital": VITAL,
+    "hdf5": HDF5,
+    "mat": MAT,
+    "numpy": NUMPY,
 }
 
 

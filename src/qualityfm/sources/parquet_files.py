@@ -15,7 +15,6 @@ from qualityfm.sources.parquet_footer import ParquetTable
 from qualityfm.sources.parquet_rows import (
     ParquetRows,
     check_columns,
-    item_name,
     list_lengths,
     list_row,
     sample_rows,
@@ -25,6 +24,8 @@ from qualityfm.sources.table_channels import (
     behind_the_end,
     column_places,
     found_problem,
+    item_name,
+    number_of_item,
     shipped_layout,
     table_channels,
     unknown_table,
@@ -193,19 +194,14 @@ def _subject(file: _File) -> str | None:
 
 
 def _open_row(file: _File, item: str | None, start_s: float, duration_s: float | None) -> Recording:
-    num_items = file.table.num_rows
-    if item is None or not item.isascii() or not item.isdigit() or item_name(int(item), num_items) != item:
-        expected = f"{file.path.name}/{item_name(0, num_items)} or another row"
-        raise refusal(file.path, "item", item, expected, "rows of this file are recordings")
-    if int(item) >= num_items:
-        raise refusal(file.path, "item", item, f"below {item_name(num_items, num_items)}")
+    number = number_of_item(file.path, item, file.table.num_rows)
     subject_column = file.layout.subject_column
     columns = [channel.column for channel in file.channels]
-    row = list_row(file.table, columns + [subject_column] * bool(subject_column), int(item))
+    row = list_row(file.table, columns + [subject_column] * bool(subject_column), number)
     lengths_s = [len(row[channel.column]) / channel.sample_rate_hz for channel in file.channels]
-    _check_lengths(file, item, lengths_s)
+    _check_lengths(file, str(item), lengths_s)
     if start_s >= max(lengths_s):
-        raise SignalError(behind_the_end(file.path / item, start_s, max(lengths_s)))
+        raise SignalError(behind_the_end(file.path / str(item), start_s, max(lengths_s)))
     subject = row.get(subject_column)
     return Recording(
         recording_id=f"{file.path.stem}/{item}",

@@ -102,16 +102,6 @@ def check_columns(table: ParquetTable, time: str, time_unit: str, columns: Seque
             )
 
 
-def item_name(index: int, num_items: int) -> str:
-    """Return how a recording that is one row of a file is called.
-
-    Example:
-        >>> item_name(12, 300), item_name(12, 300_000)
-        ('0012', '000012')
-    """
-    return f"{index:0{max(4, len(str(num_items - 1)))}d}"
-
-
 def list_lengths(table: ParquetTable, column: str, words: str) -> Iterator[tuple[int, str | None]]:
     """Yield the number of samples in each row of a column of lists, and what another column calls it.
 

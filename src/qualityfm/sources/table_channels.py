@@ -196,3 +196,26 @@ def found_problem(path: Path, recording_id: str, source: str, error: SourceError
 def behind_the_end(path: Path, start_s: float, end_s: float) -> str:
     """Return the message about a stretch that begins where the recording has ended."""
     return problem("nothing to read", where=path, field="start_s", found=start_s, expected=f"below {end_s:g} s")
+
+
+def number_of_item(path: Path, item: str | None, num_items: int) -> int:
+    """Return which of a file's recordings an item's name stands for.
+
+    Raises:
+        SourceError: There is no such item.
+    """
+    is_number = item is not None and item.isascii() and item.isdigit() and len(item) < 10
+    if not is_number or item_name(int(item or 0), num_items) != item or int(item or 0) >= num_items:
+        expected = f"{path.name}/{item_name(0, num_items)} to {item_name(num_items - 1, num_items)}"
+        raise refusal(path, "item", item, expected, "this file holds several recordings")
+    return int(item or 0)
+
+
+def item_name(index: int, num_items: int) -> str:
+    """Return the name of a file's recording: its number, with zeros in front so that names sort as numbers.
+
+    Example:
+        >>> item_name(12, 300), item_name(12, 300_000)
+        ('0012', '000012')
+    """
+    return f"{index:0{max(4, len(str(num_items - 1)))}d}"

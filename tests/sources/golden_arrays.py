@@ -33,7 +33,7 @@ def write_hdf5(recording: Recording, folder: Path) -> Path:
     path = folder / f"{recording.recording_id}.h5"
     with h5py.File(path, "w") as file:
         for name, samples in arrays_of(recording).items():
-            file.create_dataset(name, data=samples, chunks=(1000,), compression="gzip")
+            file.create_dataset(name, data=samples, chunks=True, compression="gzip")
     return path
 
 

@@ -161,6 +161,11 @@ class Cause(IntFlag):
     WRONG_RATE = 4096  # the sampling rate cannot be what the file says
     INVERTED = 8192  # upside down
 
+    @classmethod
+    def learnable(cls) -> tuple[Cause, ...]:
+        """The causes that a model is taught, in bit order; absent and missing samples are counted, not estimated."""
+        return tuple(cause for cause in cls if cause not in (cls.NONE, cls.ABSENT, cls.DROPOUT))
+
     @property
     def words(self) -> str:
         """The causes as text, such as "flat, motion"; empty when there is none."""

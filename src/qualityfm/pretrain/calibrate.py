@@ -41,5 +41,5 @@ def calibrate(network: Network, checks: PairBatches, place: torch.device) -> Cal
         parts = (logits[seen], batch.quality[seen], named[seen], known[seen])
         answers.append(tuple(part.cpu().numpy() for part in parts))
         features.append(encoded.pooled[encoded.is_valid.any(1)].cpu().numpy())
-    columns = [np.concatenate(column) for column in zip(*answers, strict=True)]
-    return fit_calibration(*columns, np.concatenate(features))
+    logits, quality, cause_logits, has_cause = (np.concatenate(column) for column in zip(*answers, strict=True))
+    return fit_calibration(logits, quality, cause_logits, has_cause, np.concatenate(features))

@@ -157,6 +157,14 @@ class Cause(IntFlag):
     LOW_AMPLITUDE = 256  # low perfusion, or an ECG too small to trust
     HIGH_AMPLITUDE = 512  # outside the physiological range
     DISAGREEMENT = 1024  # ECG and pulse do not belong together
+    POWER_LINE = 2048  # 50 or 60 Hz and harmonics
+    WRONG_RATE = 4096  # the sampling rate cannot be what the file says
+    INVERTED = 8192  # upside down
+
+    @classmethod
+    def learnable(cls) -> tuple[Cause, ...]:
+        """The causes that a model is taught, in bit order; absent and missing samples are counted, not estimated."""
+        return tuple(cause for cause in cls if cause not in (cls.NONE, cls.ABSENT, cls.DROPOUT))
 
     @property
     def words(self) -> str:

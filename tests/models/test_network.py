@@ -128,3 +128,15 @@ def test_a_token_longer_than_a_second_speaks_for_all_its_seconds():
     with torch.no_grad():
         found = network.quality(network.encoder(torch.randn(1, 4, SEGMENTS.num_samples)), 10)
     torch.testing.assert_close(found[..., 0::2], found[..., 1::2])
+
+
+def test_the_cause_head_judges_every_second_of_every_slot_and_cause():
+    from qualityfm.models.encoder import Encoded
+    from qualityfm.models.heads import CauseHead
+
+    head = CauseHead(8, 3, 2, token_s=0.5)
+    tokens = torch.randn(2, 20, 8)
+    logits = head(Encoded(tokens=tokens, is_valid=torch.ones(2, 20, dtype=torch.bool)), 10)
+    assert logits.shape == (2, 3, 10, 2)
+    expected = head.to_logit(tokens[:, 6:8]).mean(1).view(2, 3, 2)  # the tokens of second 3
+    torch.testing.assert_close(logits[:, :, 3], expected)

@@ -10,14 +10,12 @@ from qualityfm.config import from_mapping
 from qualityfm.errors import ConfigError, SignalError
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.waveform.artefacts import CorruptionConfig, NoiseBank, corrupt
+from qualityfm.waveform.spoiling import ARTEFACTS, can_meet
 
 RATE_HZ = 125.0
 BANK = NoiseBank.modelled(0, RATE_HZ)
 KINDS = (ChannelKind.ECG, ChannelKind.ECG, ChannelKind.PPG, ChannelKind.ABP)
-NEVER = {
-    f"{word}_probability": 0.0
-    for word in ("noise", "motion", "baseline", "spike", "low_amplitude", "saturation", "flat", "dropout")
-}
+NEVER = {f"{cause.words.replace(' ', '_')}_probability": 0.0 for cause in ARTEFACTS}
 
 
 def only(word, probability=1.0, **others):
@@ -114,10 +112,11 @@ def test_without_rescaling_samples_outside_the_artefact_are_the_same():
     np.testing.assert_array_equal(result.values[~samples_touched], segment()[~samples_touched])
 
 
-@pytest.mark.parametrize("cause", ["noise", "motion", "baseline", "spike", "low_amplitude", "saturation", "flat"])
-def test_the_cause_is_named(cause):
-    settings = only(cause, snr_db_range=(-6.0, 0.0), drift_snr_db_range=(-18.0, -12.0))
-    assert np.bitwise_or.reduce(corrupted(settings).causes, axis=None) == Cause[cause.upper()]
+@pytest.mark.parametrize("cause", [cause for cause in ARTEFACTS if cause != Cause.DROPOUT])
+def test_the_cause_is_named_on_the_channels_that_can_have_it(cause):
+    settings = only(cause.words.replace(" ", "_"), snr_db_range=(-6.0, 0.0), drift_snr_db_range=(-18.0, -12.0))
+    named = np.bitwise_or.reduce(corrupted(settings).causes, axis=1)
+    assert named.tolist() == [cause if can_meet(cause, kind) and c != 1 else 0 for c, kind in enumerate(KINDS)]
 
 
 def test_artefacts_fall_on_the_channels_independently():

@@ -6,7 +6,7 @@ from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import cut_segments
 from qualityfm.waveform.rhythm import RHYTHMS, BeatKind
 from qualityfm.waveform.simulate import SimulationConfig, simulate
-from qualityfm.waveform.spoiling import signal_power
+from qualityfm.waveform.spoiling import ARTEFACTS, signal_power
 
 MINUTE = 60.0
 
@@ -17,7 +17,7 @@ def clean(rhythm="sinus", seed=0, duration_s=MINUTE):
 
 @pytest.fixture(scope="module")
 def faulty():
-    return simulate(11, SimulationConfig(duration_s=300.0, faults_per_minute=4.0))
+    return simulate(11, SimulationConfig(duration_s=600.0, faults_per_minute=4.0))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not():
@@ -42,7 +42,7 @@ def test_channels_have_the_names_units_and_rates_of_a_monitor():
 
 
 def test_fault_settings_leave_patient_and_beats_as_they_are(faulty):
-    other = simulate(11, SimulationConfig(duration_s=300.0, faults_per_minute=0.0))
+    other = simulate(11, SimulationConfig(duration_s=600.0, faults_per_minute=0.0))
     for a, b in zip(faulty.clean.signals, other.clean.signals, strict=True):
         np.testing.assert_array_equal(a.samples, b.samples)
     assert faulty.patient == other.patient
@@ -60,16 +60,7 @@ def test_outside_the_faults_the_recording_is_the_clean_one(faulty):
 
 
 def test_every_fault_changes_its_channel_and_lowers_its_quality(faulty):
-    assert {fault.cause for fault in faulty.truth} == {
-        Cause.NOISE,
-        Cause.MOTION,
-        Cause.BASELINE,
-        Cause.SPIKE,
-        Cause.LOW_AMPLITUDE,
-        Cause.SATURATION,
-        Cause.FLAT,
-        Cause.DROPOUT,
-    }
+    assert {fault.cause for fault in faulty.truth} == set(ARTEFACTS)
     for fault in faulty.truth:
         spoiled, untouched = (r.signals[fault.channel] for r in (faulty.recording, faulty.clean))
         begin = round(fault.start_s * spoiled.sample_rate_hz)
@@ -112,7 +103,7 @@ def test_added_noise_has_the_signal_to_noise_ratio_of_the_truth(faulty):
 
 
 def test_strength_is_given_as_a_ratio_only_where_it_is_one(faulty):
-    with_ratio = {Cause.NOISE, Cause.MOTION, Cause.BASELINE, Cause.LOW_AMPLITUDE}
+    with_ratio = {Cause.NOISE, Cause.MOTION, Cause.BASELINE, Cause.POWER_LINE, Cause.LOW_AMPLITUDE}
     assert all((fault.snr_db is not None) == (fault.cause in with_ratio) for fault in faulty.truth)
 
 
@@ -230,7 +221,7 @@ def test_pressure_is_plausible(rhythm):
     for seed in range(8):
         simulation = clean(rhythm, seed)
         abp = simulation.clean.signals[3].samples
-        assert abp.min() > 15
+        assert abp.min() > (8 if rhythm in ("vf", "asystole") else 15)  # a heart that stands still
         assert abp.max() < 230
         conducted = simulation.beats.kinds <= BeatKind.AF
         if rhythm in ("sinus", "brady", "tachy"):
@@ -248,7 +239,7 @@ def test_patients_differ():
 
 def test_a_simulation_can_be_cut_into_segments(faulty):
     segments = cut_segments(faulty.recording)
-    assert len(segments) == 10
+    assert len(segments) == 20
     assert segments[0].names == ("II", "V", "PLETH", "ABP")
 
 

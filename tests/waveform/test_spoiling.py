@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.waveform.noise import NoiseBank
-from qualityfm.waveform.spoiling import ARTEFACTS, SENSOR_FLOOR, Line, signal_power, spoil
+from qualityfm.waveform.spoiling import ARTEFACTS, SENSOR_FLOOR, Line, can_meet, signal_power, spoil
 
 RATE_HZ = 125.0
 BANK = NoiseBank.modelled(0, RATE_HZ)
-ADDED = (Cause.NOISE, Cause.MOTION, Cause.BASELINE)
+ADDED = (Cause.NOISE, Cause.MOTION, Cause.BASELINE, Cause.POWER_LINE)
 
 
 def pulse(num_samples=3750):
@@ -24,7 +24,9 @@ def line_of(samples, kind=ChannelKind.PPG):
     return Line(samples.copy(), kind, RATE_HZ, float(signal_power(samples[None], RATE_HZ)[0]))
 
 
-def spoiled(cause, begin, end, *, snr_db=0.0, seed=0, samples=None, kind=ChannelKind.PPG):
+def spoiled(cause, begin, end, *, snr_db=0.0, seed=0, samples=None, kind=None):
+    if kind is None:
+        kind = ChannelKind.PPG if can_meet(cause, ChannelKind.PPG) else ChannelKind.ECG
     line = line_of(pulse() if samples is None else samples, kind)
     assert spoil(line, cause, begin, end, snr_db=snr_db, bank=BANK, rng=np.random.default_rng(seed))
     return line
@@ -55,7 +57,7 @@ def test_an_empty_and_a_constant_channel_have_no_power():
 
 @pytest.mark.parametrize("cause", ARTEFACTS)
 def test_an_artefact_stays_inside_its_span(cause):
-    line = spoiled(cause, 1000, 1700)
+    line = spoiled(cause, 1000, 1700, snr_db=-6.0)
     outside = np.r_[0:1000, 1700:3750]
     np.testing.assert_array_equal(line.samples[outside], pulse()[outside])
     assert not np.array_equal(line.samples[1000:1700], pulse()[1000:1700])

@@ -28,6 +28,7 @@ class ModelConfig:
         dropout: Share of features zeroed after each part while training.
         decoder: "paper" predicts the spectrum of 30 s; "waveform" predicts each patch's samples.
         quality_head: Whether a head estimates quality per second and channel.
+        cause_head: Whether a second head names the causes.
     """
 
     tokens: Literal["convolution", "patches"] = "patches"
@@ -44,6 +45,7 @@ class ModelConfig:
     dropout: float = 0.0
     decoder: Literal["paper", "waveform"] = "waveform"
     quality_head: bool = True
+    cause_head: bool = True
 
     def __post_init__(self) -> None:
         for field in ("patch_samples", "width", "num_heads", "num_layers", "feed_forward", "attention_radius"):

@@ -25,12 +25,39 @@ class QualityHead(nn.Module):
             encoded: Tokens that cover at least the seconds asked for, up to the length of one token.
             num_seconds: Seconds to judge.
         """
-        logits = self.to_logit(encoded.tokens).transpose(1, 2)
-        edge = torch.arange(logits.shape[2] + 1, device=logits.device) * self.token_s
-        second = torch.arange(num_seconds, device=logits.device)
-        overlap = torch.minimum(edge[1:, None], second + 1) - torch.maximum(edge[:-1, None], second)
-        share = overlap.clamp(min=0).to(logits.dtype)
-        return torch.as_tensor(logits @ (share / share.sum(0).clamp(min=1e-9)))
+        return mean_over_seconds(self.to_logit(encoded.tokens).transpose(1, 2), self.token_s, num_seconds)
+
+
+class CauseHead(nn.Module):
+    """Whether each cause holds in each second of each channel slot; several may hold at once."""
+
+    def __init__(self, width: int, num_channels: int, num_causes: int, token_s: float) -> None:
+        super().__init__()
+        self.token_s = token_s
+        self.num_causes = num_causes
+        self.to_logit = nn.Linear(width, num_channels * num_causes)
+
+    def forward(self, encoded: Encoded, num_seconds: int) -> Float[Tensor, "batch channel second cause"]:
+        """Return logits; a sigmoid makes them probabilities.
+
+        Args:
+            encoded: Tokens that cover at least the seconds asked for, up to the length of one token.
+            num_seconds: Seconds to judge.
+        """
+        flat = mean_over_seconds(self.to_logit(encoded.tokens).transpose(1, 2), self.token_s, num_seconds)
+        by_channel = flat.reshape(len(flat), -1, self.num_causes, num_seconds)
+        return by_channel.transpose(2, 3)
+
+
+def mean_over_seconds(
+    by_token: Float[Tensor, "batch feature patch"], token_s: float, num_seconds: int
+) -> Float[Tensor, "batch feature second"]:
+    """Return the mean over the tokens of each second, weighted by how much of the second each token covers."""
+    edge = torch.arange(by_token.shape[2] + 1, device=by_token.device) * token_s
+    second = torch.arange(num_seconds, device=by_token.device)
+    overlap = torch.minimum(edge[1:, None], second + 1) - torch.maximum(edge[:-1, None], second)
+    share = overlap.clamp(min=0).to(by_token.dtype)
+    return torch.as_tensor(by_token @ (share / share.sum(0).clamp(min=1e-9)))
 
 
 class ProjectionHead(nn.Module):

@@ -11,7 +11,8 @@ from qualityfm.errors import ConfigError, problem
 from qualityfm.models.config import ModelConfig
 from qualityfm.models.decoder import SpectrumDecoder, WaveformDecoder
 from qualityfm.models.encoder import Encoder
-from qualityfm.models.heads import QualityHead
+from qualityfm.models.heads import CauseHead, QualityHead
+from qualityfm.records import Cause
 from qualityfm.segments import SegmentConfig
 
 #: Samples per token of the stacked convolutions (strides 5 x 10 x 10).
@@ -42,10 +43,13 @@ class Network(nn.Module):
             self.decoder = SpectrumDecoder(num_tokens, num_channels, config)
         else:
             self.decoder = WaveformDecoder(num_channels, config)
+        token_s = (config.patch_samples if config.tokens == "patches" else STACKED_STRIDE) / segments.sample_rate_hz
         self.quality: QualityHead | None = None
+        self.causes: CauseHead | None = None
         if config.quality_head:
-            stride = config.patch_samples if config.tokens == "patches" else STACKED_STRIDE
-            self.quality = QualityHead(config.width, num_channels, stride / segments.sample_rate_hz)
+            self.quality = QualityHead(config.width, num_channels, token_s)
+        if config.cause_head:
+            self.causes = CauseHead(config.width, num_channels, len(Cause.learnable()), token_s)
 
     @property
     def num_parameters(self) -> int:

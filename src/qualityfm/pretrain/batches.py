@@ -18,6 +18,9 @@ from qualityfm.segments import SegmentConfig
 from qualityfm.shards.reader import ShardBatch, ShardReader
 from qualityfm.waveform.artefacts import CorruptionConfig, NoiseBank, corrupt
 
+#: The bits of the causes that the cause head learns, in its order.
+LEARNABLE = np.array(Cause.learnable(), np.uint16)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairBatch:
@@ -29,6 +32,7 @@ class PairBatch:
         clean: The better member without jitter: target of the spectral losses.
         same_moment: True where the worse member is the better one with noise added.
         quality: Quality in [0, 1] of each second of the worse member.
+        causes: Which of `Cause.learnable()` hold in each second of the worse member.
         has_quality: True where the worse member has that channel, so that its quality means something.
         hidden: Patches of the student behind the mask token; None for "convolution" tokens.
     """
@@ -38,6 +42,7 @@ class PairBatch:
     clean: Float[Tensor, "batch channel time"]
     same_moment: Bool[Tensor, " batch"]
     quality: Float[Tensor, "batch channel second"]
+    causes: Bool[Tensor, "batch channel second cause"]
     has_quality: Bool[Tensor, "batch channel second"]
     hidden: Bool[Tensor, "batch patch"] | None
 
@@ -93,13 +98,14 @@ class PairBatches:
         pairs = self.index.draw(anchors, rng)
         better, worse = self.reader.read(pairs.better), self.reader.read(pairs.worse)
         members = [self._members(better, worse, pairs, i, rng) for i in range(len(anchors))]
-        teacher, student, quality, has_quality = (np.stack(parts) for parts in zip(*members, strict=True))
+        teacher, student, quality, causes, has_quality = (np.stack(parts) for parts in zip(*members, strict=True))
         return PairBatch(
             better=torch.from_numpy(teacher),
             worse=torch.from_numpy(student),
             clean=torch.from_numpy(better.values),
             same_moment=torch.from_numpy(pairs.is_made),
             quality=torch.from_numpy(quality),
+            causes=torch.from_numpy((causes[..., None] & LEARNABLE) != 0),
             has_quality=torch.from_numpy(has_quality),
             hidden=self._hidden(len(anchors), rng),
         )
@@ -107,12 +113,12 @@ class PairBatches:
     def _members(
         self, better: ShardBatch, worse: ShardBatch, pairs: Pairs, i: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, ...]:
-        """Return one pair's teacher and student samples, the student's quality, and where that is known."""
+        """Return one pair's teacher and student samples, the student's quality and causes, and where they are known."""
         segments = self.reader.index.segments
-        student, quality = worse.values[i], worse.quality[i]
+        student, quality, causes = worse.values[i], worse.quality[i], worse.causes[i]
         if pairs.is_made[i]:
             noisy = corrupt(student, segments.channels, segments.sample_rate_hz, self.bank, rng, self._corruption)
-            student, quality = noisy.values, quality * noisy.quality
+            student, quality, causes = noisy.values, quality * noisy.quality, causes | noisy.causes
         student = jitter(student, self.config, rng)
         student = drop_channel(student, self.config.channel_dropout, rng)
         stacked = self.model.tokens == "convolution"
@@ -124,7 +130,7 @@ class PairBatches:
         teacher = jitter(better.values[i], self.config, rng)
         if stacked:
             teacher = blank_span(teacher, self.config, rng, fill=0.0)
-        return teacher, student.astype(np.float32), quality.astype(np.float32), has_quality
+        return teacher, student.astype(np.float32), quality.astype(np.float32), causes, has_quality
 
     def _hidden(self, batch_size: int, rng: np.random.Generator) -> Bool[Tensor, "batch patch"] | None:
         if self.model.tokens == "convolution":

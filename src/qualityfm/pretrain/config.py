@@ -33,6 +33,7 @@ NOT_NEGATIVE = (
     "amplitude_weight",
     "phase_weight",
     "quality_weight",
+    "cause_weight",
     "seed",
 )
 
@@ -72,6 +73,7 @@ class PretrainConfig:
         amplitude_weight: Weight of the amplitude or power term.
         phase_weight: Weight of the phase term.
         quality_weight: Weight of the quality head's loss.
+        cause_weight: Weight of the cause head's loss.
         seed: Of everything random in the run.
     """
 
@@ -103,6 +105,7 @@ class PretrainConfig:
     amplitude_weight: float = 1.0
     phase_weight: float = 1.0
     quality_weight: float = 1.0
+    cause_weight: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:

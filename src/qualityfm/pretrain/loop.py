@@ -19,6 +19,7 @@ from qualityfm.models.checkpoint import save_checkpoint
 from qualityfm.models.network import Network
 from qualityfm.pretrain import watch
 from qualityfm.pretrain.batches import PairBatches
+from qualityfm.pretrain.calibrate import calibrate
 from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.noise import load_noise, noise_name
 from qualityfm.pretrain.objective import Objective
@@ -203,6 +204,9 @@ def pretrain(
             if time.monotonic() - last_save > save_every_s:
                 _save(state, objective, out, about)
                 last_save = time.monotonic()
+    if state.step == num_steps:
+        fitted = calibrate(objective.teacher.network.eval(), checks, place)
+        about["calibration"] = None if fitted is None else to_plain(fitted)
     _save(state, objective, out, about)
     log.close()
     draw_curves(out)

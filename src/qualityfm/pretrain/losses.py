@@ -121,6 +121,16 @@ def _mean_where(values: Tensor, where: Tensor) -> Tensor:
     return (values * where).sum() / where.sum().clamp(min=1)
 
 
+def cause_loss(
+    logits: Float[Tensor, "batch channel second cause"],
+    causes: Bool[Tensor, "batch channel second cause"],
+    has_quality: Bool[Tensor, "batch channel second"],
+) -> Float[Tensor, ""]:
+    """Return the binary cross-entropy of every cause, summed over causes, mean over the seconds that are there."""
+    by_cause = F.binary_cross_entropy_with_logits(logits, causes.to(logits.dtype), reduction="none")
+    return _mean_where(by_cause.sum(-1), has_quality)
+
+
 def quality_loss(
     logits: Float[Tensor, "batch channel second"],
     quality: Float[Tensor, "batch channel second"],

@@ -73,6 +73,9 @@ class Objective(nn.Module):
         if self.network.quality is not None:
             logits = self.network.quality(seen, batch.quality.shape[-1])
             terms["quality"] = losses.quality_loss(logits, batch.quality, batch.has_quality)
+        if self.network.causes is not None:
+            named = self.network.causes(seen, batch.quality.shape[-1])
+            terms["causes"] = losses.cause_loss(named, batch.causes, batch.has_quality)
         centred = guide_pooled - self.teacher.pooled_center
         if self.training:
             flat = guide_tokens[guide.is_valid]
@@ -82,6 +85,7 @@ class Objective(nn.Module):
             "power": self.config.amplitude_weight,
             "phase": self.config.phase_weight,
             "quality": self.config.quality_weight,
+            "causes": self.config.cause_weight,
         }
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         return Outcome(terms={"loss": total, **terms}, teacher_pooled=guide.pooled, teacher_logits=centred)

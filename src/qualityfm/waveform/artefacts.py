@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float32, UInt16
@@ -11,7 +12,7 @@ from jaxtyping import Float32, UInt16
 from qualityfm.errors import ConfigError, SignalError, problem
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.waveform.noise import NoiseBank
-from qualityfm.waveform.spoiling import ARTEFACTS, Line, signal_power, spoil
+from qualityfm.waveform.spoiling import ARTEFACTS, Line, can_meet, signal_power, spoil
 
 __all__ = ["Corrupted", "CorruptionConfig", "NoiseBank", "corrupt"]
 
@@ -43,6 +44,12 @@ class CorruptionConfig:
         saturation_probability: An amplifier at its rails.
         flat_probability: A held or constant value.
         dropout_probability: Missing samples.
+        power_line_probability: 50 or 60 Hz on an ECG.
+        inverted_probability: An ECG or PPG upside down.
+        wrong_rate_probability: A signal played at another rate.
+        disagreement_probability: A pulse moved in time, so that it no longer follows the ECG.
+        high_amplitude_probability: A wrong gain, or a flushed arterial line; never over the whole segment, for scaling
+            would undo it.
         snr_db_range: SNR of noise and motion over their span, and of a weak signal over its sensor's noise floor, dB.
         drift_snr_db_range: The same of baseline wander, which does less harm, dB.
         span_s_range: Shortest and longest span of an artefact, s, drawn evenly on a log scale.
@@ -61,6 +68,11 @@ class CorruptionConfig:
     saturation_probability: float = 0.08
     flat_probability: float = 0.08
     dropout_probability: float = 0.08
+    power_line_probability: float = 0.06
+    inverted_probability: float = 0.02
+    wrong_rate_probability: float = 0.02
+    disagreement_probability: float = 0.04
+    high_amplitude_probability: float = 0.03
     snr_db_range: tuple[float, float] = (-6.0, 18.0)
     drift_snr_db_range: tuple[float, float] = (-18.0, 6.0)
     span_s_range: tuple[float, float] = (1.0, 15.0)
@@ -149,7 +161,7 @@ def corrupt(
     spoiled = np.array(values, np.float32)
     power = signal_power(spoiled, sample_rate_hz)
     lines = [Line(spoiled[c], kind, sample_rate_hz, float(power[c])) for c, kind in enumerate(kinds)]
-    for c, is_drawn in enumerate(_draw_artefacts(power > 0, settings, rng)):
+    for c, is_drawn in enumerate(_draw_artefacts(power > 0, kinds, settings, rng)):
         for cause in (cause for cause, drawn in zip(ARTEFACTS, is_drawn, strict=True) if drawn):
             begin, end = _draw_span(cause, spoiled.shape[1], sample_rate_hz, settings, rng)
             snr_range = settings.drift_snr_db_range if cause is Cause.BASELINE else settings.snr_db_range
@@ -173,20 +185,31 @@ def corrupt(
     )
 
 
-def _draw_artefacts(is_live: np.ndarray, settings: CorruptionConfig, rng: np.random.Generator) -> np.ndarray:
+def _draw_artefacts(
+    is_live: np.ndarray, kinds: Sequence[ChannelKind], settings: CorruptionConfig, rng: np.random.Generator
+) -> np.ndarray:
     """Return which artefact each channel gets, Bool[channel cause]."""
+    can_have = _possible(tuple(kinds))
     chances = np.array(list(settings.probabilities.values()))
-    is_drawn = (rng.random((len(is_live), len(chances))) < chances) & is_live[:, None]
+    is_drawn = (rng.random((len(is_live), len(chances))) < chances) & is_live[:, None] & can_have
     if settings.is_never_clean and is_live.any() and chances.any() and not is_drawn.any():
-        cause = rng.choice(len(chances), p=chances / chances.sum())
-        is_drawn[rng.choice(np.flatnonzero(is_live)), cause] = True
+        channel = rng.choice(np.flatnonzero(is_live))
+        possible = chances * can_have[channel]
+        if possible.any():
+            is_drawn[channel, rng.choice(len(possible), p=possible / possible.sum())] = True
     return np.asarray(is_drawn)
+
+
+@lru_cache(maxsize=64)
+def _possible(kinds: tuple[ChannelKind, ...]) -> np.ndarray:
+    """Return which artefact each channel can have, Bool[channel cause]."""
+    return np.array([[can_meet(cause, kind) for cause in ARTEFACTS] for kind in kinds]).reshape(-1, len(ARTEFACTS))
 
 
 def _draw_span(
     cause: Cause, num_samples: int, sample_rate_hz: float, settings: CorruptionConfig, rng: np.random.Generator
 ) -> tuple[int, int]:
-    can_be_whole = cause not in (Cause.FLAT, Cause.DROPOUT)
+    can_be_whole = cause not in (Cause.FLAT, Cause.DROPOUT, Cause.HIGH_AMPLITUDE)
     if rng.random() < settings.whole_probability and can_be_whole:
         return 0, num_samples
     low_s, high_s = settings.span_s_range

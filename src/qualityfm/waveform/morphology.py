@@ -19,6 +19,21 @@ from qualityfm.waveform.rhythm import BeatKind, Beats
 #: Gaussian waves: offset from the R peak (s), amplitude (mV), width (s).
 Waves = tuple[tuple[float, float, float], ...]
 
+#: Beats that reach the ventricles through their own conduction, and so have a narrow QRS.
+NARROW_KINDS = (BeatKind.SINUS, BeatKind.AF, BeatKind.PAC, BeatKind.SVT, BeatKind.FLUTTER)
+
+#: Strength of a pulse by `BeatKind`, 1 for a sinus beat: a ventricle that contracts out of order ejects less.
+STRENGTH_OF_KIND = np.array([1.0, 1.0, 0.55, 0.6, 1.0, 1.0, 1.0, 0.85])
+
+#: Ventricular fibrillation: range of its dominant frequency, Hz, and time until the coarse form is reached, s.
+#: Source: 4 to 7 Hz in man, Clayton, Murray, Campbell, Med Biol Eng Comput 33:651 (1995).
+VF_HZ = (4.0, 7.0)
+VF_ONSET_S = 0.5
+
+#: A pacing spike after the monitor's low-pass filter: width in s and distance ahead of the R peak, s.
+PACING_SPIKE_S = 0.004
+PACING_LEAD_S = 0.06
+
 #: Pressure that would remain if the heart stood still, mmHg (about the mean systemic filling pressure).
 STANDSTILL_MMHG = 15.0
 
@@ -33,7 +48,9 @@ class Lead:
         t: T wave of a conducted beat, for an RR of 1 s.
         pvc: The whole premature ventricular beat.
         vt: One beat of ventricular tachycardia.
-        f_wave_mv: Amplitude of the fibrillatory waves.
+        paced: One beat paced from the ventricle, its spike not among them.
+        f_wave_mv: Amplitude of the fibrillatory or flutter waves.
+        vf_mv: Amplitude of ventricular fibrillation.
         breath_mv: Amplitude of the respiratory shift of the baseline.
     """
 
@@ -42,7 +59,9 @@ class Lead:
     t: Waves
     pvc: Waves
     vt: Waves
+    paced: Waves
     f_wave_mv: float
+    vf_mv: float
     breath_mv: float
 
 
@@ -148,7 +167,9 @@ def _draw_lead_ii(rng: np.random.Generator) -> Lead:
         t=_t_wave(t, rng),
         pvc=_ventricular(focus * rng.uniform(1.1, 2.0) * r, rng.uniform(0.034, 0.045)),
         vt=_ventricular(rng.choice([-1.0, 1.0]) * rng.uniform(1.0, 1.6) * r, rng.uniform(0.036, 0.048)),
+        paced=_ventricular(-rng.uniform(0.8, 1.6) * r, rng.uniform(0.036, 0.046)),
         f_wave_mv=rng.uniform(0.02, 0.06),
+        vf_mv=rng.uniform(0.15, 0.5),
         breath_mv=rng.uniform(0.005, 0.04),
     )
 
@@ -168,7 +189,9 @@ def _draw_lead_v(rng: np.random.Generator) -> Lead:
         t=_t_wave(rng.uniform(0.12, 0.35) * (-0.3 if towards_v5 < 0.15 else 1.0), rng),
         pvc=_ventricular(focus * rng.uniform(1.2, 2.2), rng.uniform(0.034, 0.045)),
         vt=_ventricular(rng.choice([-1.0, 1.0]) * rng.uniform(1.0, 1.8), rng.uniform(0.036, 0.048)),
+        paced=_ventricular(focus * rng.uniform(0.9, 1.8), rng.uniform(0.036, 0.046)),
         f_wave_mv=rng.uniform(0.03, 0.1),
+        vf_mv=rng.uniform(0.15, 0.5),
         breath_mv=rng.uniform(0.005, 0.03),
     )
 
@@ -203,23 +226,32 @@ def ecg_line(
     """
     times_s = np.arange(num_samples) / sample_rate_hz
     line = np.zeros(num_samples)
-    is_af, is_sinus = beats.kinds == BeatKind.AF, beats.kinds == BeatKind.SINUS
+    is_sinus, is_early = beats.kinds == BeatKind.SINUS, beats.kinds == BeatKind.PAC
+    is_narrow = np.isin(beats.kinds, NARROW_KINDS)
     repolarisation = np.sqrt(np.clip(beats.rr_s, 0.3, 1.5))  # Bazett: the QT time grows with the root of RR
     as_is = np.ones(len(beats.times_s))
     for waves, is_chosen, stretch in (
         (lead.p, is_sinus, 0.5 + 0.5 * repolarisation),
-        (lead.qrs, is_sinus | is_af, as_is),
-        (lead.t, is_sinus | is_af, repolarisation),
+        (_ectopic_p(lead.p), is_early, 0.5 + 0.5 * repolarisation),
+        (lead.qrs, is_narrow, as_is),
+        (lead.t, is_narrow, repolarisation),
         (lead.pvc, beats.kinds == BeatKind.PVC, as_is),
         (lead.vt, beats.kinds == BeatKind.VT, np.clip(beats.rr_s / 0.4, 0.7, 1.0)),
+        (lead.paced, beats.kinds == BeatKind.PACED, as_is),
     ):
         for offset_s, amplitude_mv, width_s in waves:
             at_s = beats.times_s[is_chosen] + offset_s * stretch[is_chosen]
             _add_at_beats(line, sample_rate_hz, at_s, (-5 * width_s, 5 * width_s), _gaussian(amplitude_mv, width_s))
     breath = np.sin(2 * np.pi * patient.respiration_hz * times_s)
     line *= 1 + 0.04 * breath
-    if is_af.any():
+    if (beats.kinds == BeatKind.PACED).any():
+        _add_pacing_spikes(line, sample_rate_hz, beats.times_s[beats.kinds == BeatKind.PACED], rng)
+    if (beats.kinds == BeatKind.AF).any():
         line += lead.f_wave_mv * _f_waves(times_s, patient.f_wave_hz, rng)
+    if beats.atrial_hz:
+        line += 2 * lead.f_wave_mv * _flutter_waves(times_s, beats.atrial_hz)
+    if beats.is_fibrillating:
+        line += lead.vf_mv * _ventricular_fibrillation(times_s, beats.standstill_s, rng)
     return line + lead.breath_mv * breath + 0.004 * rng.standard_normal(num_samples)
 
 
@@ -266,7 +298,7 @@ def stroke_strength(beats: Beats, usual_rr_s: float) -> Float64[np.ndarray, " be
     """
     filled = 1 - np.exp(-np.maximum(beats.rr_s - 0.15, 0.02) / 0.35)
     usual = 1 - np.exp(-(usual_rr_s - 0.15) / 0.35)
-    order = np.array([1.0, 1.0, 0.55, 0.6])[beats.kinds]
+    order = STRENGTH_OF_KIND[beats.kinds]
     return np.asarray(filled / usual * order)
 
 
@@ -315,3 +347,43 @@ def _f_waves(
     phase = 2 * np.pi * np.cumsum(rate_hz * (1 + 0.06 * wander)) * step_s
     size = 1 + 0.25 * np.sin(2 * np.pi * 0.19 * times_s + rng.uniform(0, 2 * np.pi))
     return np.asarray(size * (np.sin(phase) + 0.4 * np.sin(2 * phase) + 0.15 * np.sin(3 * phase)))
+
+
+def _flutter_waves(times_s: Float64[np.ndarray, " time"], rate_hz: float) -> Float64[np.ndarray, " time"]:
+    """Return the saw-tooth of fluttering atria, about unit amplitude: a slow fall and a quick rise."""
+    phase = 2 * np.pi * rate_hz * times_s
+    return np.asarray(sum(np.sin(k * phase) / k for k in (1, 2, 3)) / 1.5)
+
+
+def _ventricular_fibrillation(
+    times_s: Float64[np.ndarray, " time"], spans_s: tuple[tuple[float, float], ...], rng: np.random.Generator
+) -> Float64[np.ndarray, " time"]:
+    """Return fibrillation of about unit amplitude inside the spans: a wave whose rate and size wander without order."""
+    rate_hz = rng.uniform(*VF_HZ)
+    step_s = times_s[1] - times_s[0] if len(times_s) > 1 else 0.0
+    knots_s = np.arange(times_s[0] - 1, times_s[-1] + 1.5, 0.35)
+    wander = np.interp(times_s, knots_s, 0.18 * rng.standard_normal(len(knots_s)))
+    size = np.interp(times_s, knots_s, np.abs(1 + 0.35 * rng.standard_normal(len(knots_s))))
+    phase = 2 * np.pi * np.cumsum(rate_hz * (1 + wander)) * step_s
+    wave = size * (np.sin(phase) + 0.25 * np.sin(2 * phase + rng.uniform(0, 2 * np.pi)))
+    inside = np.zeros(len(times_s))
+    for begin, end in spans_s:
+        inside += np.clip((times_s - begin) / VF_ONSET_S, 0, 1) * (times_s < end)
+    return np.asarray(wave * inside)
+
+
+def _add_pacing_spikes(
+    line: Float64[np.ndarray, " time"],
+    sample_rate_hz: float,
+    at_s: Float64[np.ndarray, " beat"],
+    rng: np.random.Generator,
+) -> None:
+    """Add a spike ahead of every paced beat, as high as the monitor's filter leaves it."""
+    width_s = max(PACING_SPIKE_S, 0.6 / sample_rate_hz)
+    shape = _gaussian(float(rng.uniform(0.4, 2.0)), width_s)
+    _add_at_beats(line, sample_rate_hz, at_s - PACING_LEAD_S, (-4 * width_s, 4 * width_s), shape)
+
+
+def _ectopic_p(p: Waves) -> Waves:
+    """Return the P wave of an atrial focus elsewhere: upside down or flat, and nearer to the QRS."""
+    return tuple((0.75 * offset_s, -0.6 * amplitude_mv, width_s) for offset_s, amplitude_mv, width_s in p)

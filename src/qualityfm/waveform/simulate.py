@@ -16,10 +16,14 @@ from qualityfm.records import Cause, ChannelKind, Recording, Signal
 from qualityfm.waveform.morphology import Patient, draw_patient, ecg_line, pulse_line
 from qualityfm.waveform.noise import NoiseBank
 from qualityfm.waveform.rhythm import HEART_RATE_BPM, RHYTHMS, BeatKind, Beats, Rhythm, make_beats
-from qualityfm.waveform.spoiling import ARTEFACTS, Line, signal_power, spoil
+from qualityfm.waveform.rhythm_bank import LABELS, RhythmBank
+from qualityfm.waveform.spoiling import ARTEFACTS, Line, can_meet, signal_power, spoil
 
 #: Artefacts whose strength is an SNR.
-CAUSES_WITH_SNR = (Cause.NOISE, Cause.MOTION, Cause.BASELINE, Cause.LOW_AMPLITUDE)
+CAUSES_WITH_SNR = (Cause.NOISE, Cause.MOTION, Cause.BASELINE, Cause.POWER_LINE, Cause.LOW_AMPLITUDE)
+
+#: Usual heart rates that the pulse model holds for, per minute; a real patient outside of it is drawn at its edge.
+POSSIBLE_RATE_BPM = (34.0, 160.0)
 
 #: Least distance between two faults of one channel, s, so that each has its own truth.
 FAULT_DISTANCE_S = 1.0
@@ -39,6 +43,7 @@ class SimulationConfig:
         fault_s_range: Shortest and longest artefact, s, drawn evenly on a log scale.
         snr_db_range: SNR of noise and motion, and of weak signals over their sensor's noise floor, dB.
         drift_snr_db_range: SNR of baseline wander, dB.
+        causes: Artefacts to draw from, all equally likely on the channels that can have them.
     """
 
     duration_s: float = 300.0
@@ -50,6 +55,7 @@ class SimulationConfig:
     fault_s_range: tuple[float, float] = (2.0, 20.0)
     snr_db_range: tuple[float, float] = (-6.0, 12.0)
     drift_snr_db_range: tuple[float, float] = (-18.0, 0.0)
+    causes: tuple[Cause, ...] = tuple(ARTEFACTS)
 
     def __post_init__(self) -> None:
         _check("rhythm", self.rhythm, self.rhythm in RHYTHMS, f"one of {', '.join(RHYTHMS)}")
@@ -62,6 +68,8 @@ class SimulationConfig:
             is_pair = len(pair) == 2 and -100 <= pair[0] <= pair[1] <= 1e5
             _check(name, pair, is_pair, "two numbers, the lower first")
         _check("fault_s_range", self.fault_s_range, self.fault_s_range[0] >= 0.1, "spans of at least 0.1 s")
+        is_known = len(self.causes) > 0 and all(cause in ARTEFACTS for cause in self.causes)
+        _check("causes", self.causes, is_known, f"some of {', '.join(cause.words for cause in ARTEFACTS)}")
 
 
 def _check(name: str, found: object, is_right: bool, expected: str) -> None:
@@ -138,13 +146,22 @@ class Simulation:
         return self.beats.times_s
 
 
-def simulate(seed: int, config: SimulationConfig | None = None, bank: NoiseBank | None = None) -> Simulation:
+def simulate(
+    seed: int,
+    config: SimulationConfig | None = None,
+    bank: NoiseBank | None = None,
+    rhythms: RhythmBank | None = None,
+) -> Simulation:
     """Return a simulated recording of one patient; the same seed and settings give the same bytes.
 
     Args:
         seed: Draws patient, beats and artefacts; also names the recording and its subject.
         config: What to simulate.
         bank: Noise for the artefacts; modelled from the seed where there is none.
+        rhythms: Beats of real patients; without it, and for rhythms it does not know, beats are modelled.
+
+    Raises:
+        ConfigError: No patient of `rhythms` has a stretch of this rhythm that is long enough.
 
     Example:
         >>> simulation = simulate(1, SimulationConfig(duration_s=10.0, faults_per_minute=0.0))
@@ -154,8 +171,7 @@ def simulate(seed: int, config: SimulationConfig | None = None, bank: NoiseBank 
     config = config or SimulationConfig()
     # Streams of their own, so that a change of the fault settings leaves patient and beats as they are.
     body_rng, wave_rng, fault_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
-    patient = draw_patient(HEART_RATE_BPM[config.rhythm], body_rng)
-    beats = make_beats(config.rhythm, config.duration_s, patient.heart_rate_bpm, patient.respiration_hz, body_rng)
+    patient, beats = _patient_and_beats(config, rhythms, body_rng)
     delay_s = _arrival_jitter_s(beats, patient, body_rng)
     ppg_foot_s = beats.times_s + delay_s + patient.ppg.arrival_s
     abp_foot_s = beats.times_s + delay_s + patient.abp.arrival_s
@@ -182,10 +198,21 @@ def simulate(seed: int, config: SimulationConfig | None = None, bank: NoiseBank 
     )
 
 
+def _patient_and_beats(
+    config: SimulationConfig, rhythms: RhythmBank | None, rng: np.random.Generator
+) -> tuple[Patient, Beats]:
+    if rhythms is not None and config.rhythm in LABELS:
+        beats, _ = rhythms.draw(config.rhythm, config.duration_s, rng)
+        usual_bpm = float(np.clip(60 / np.median(beats.rr_s), *POSSIBLE_RATE_BPM))
+        return draw_patient((usual_bpm, usual_bpm), rng), beats
+    patient = draw_patient(HEART_RATE_BPM[config.rhythm], rng)
+    return patient, make_beats(config.rhythm, config.duration_s, patient.heart_rate_bpm, patient.respiration_hz, rng)
+
+
 def _arrival_jitter_s(beats: Beats, patient: Patient, rng: np.random.Generator) -> Float64[np.ndarray, " beat"]:
     """Return how much later than usual each pulse comes, s: breath, chance, and the slower ventricular beats."""
     breath = 0.004 * np.sin(2 * np.pi * patient.respiration_hz * beats.times_s)
-    is_ventricular = (beats.kinds == BeatKind.PVC) | (beats.kinds == BeatKind.VT)
+    is_ventricular = np.isin(beats.kinds, (BeatKind.PVC, BeatKind.VT, BeatKind.PACED))
     return np.asarray(breath + 0.003 * rng.standard_normal(len(breath)) + 0.03 * is_ventricular)
 
 
@@ -228,7 +255,10 @@ def _with_faults(
         line = Line(samples, signal.kind, rate_hz, float(signal_power(samples[None], rate_hz)[0]))
         for start_s, end_s in _draw_spans(config, rng):
             begin, end = round(start_s * rate_hz), min(round(end_s * rate_hz), len(samples))
-            cause = list(ARTEFACTS)[rng.integers(len(ARTEFACTS))]
+            possible = [cause for cause in config.causes if can_meet(cause, signal.kind)]
+            if not possible:
+                break
+            cause = possible[rng.integers(len(possible))]
             snr_db = rng.uniform(*(config.drift_snr_db_range if cause is Cause.BASELINE else config.snr_db_range))
             if spoil(line, cause, begin, end, snr_db=snr_db, bank=bank, rng=rng):
                 faults.append(

@@ -10,7 +10,9 @@ What a second loses (factors of several artefacts multiply; the curves are our o
 - baseline wander: the same curve around -6 dB, for a high-pass filter undoes most of it;
 - low amplitude: the first curve, for the SNR of the shrunken signal over the sensor's noise floor;
 - flat, dropout: the share of its samples; saturation: three times that share, for what is cut off are the peaks;
-- spikes: the share of it that lies within an eighth of a second of a spike.
+- spikes: the share of it that lies within an eighth of a second of a spike;
+- power line: the first curve around 0 dB, for a notch filter undoes most of it;
+- high amplitude, wrong rate, inverted, disagreement: a fixed share of each second under them (`COST_OF_CAUSE`).
 """
 
 from __future__ import annotations
@@ -36,6 +38,21 @@ FLAG_BELOW = GRADE_CUTS["A"]
 SENSOR_FLOOR = 0.05
 
 SATURATION_WEIGHT = 3.0
+
+#: SNR at which power-line interference leaves half the quality, dB.
+POWER_LINE_CENTRE_DB = 0.0
+
+#: Share of its quality that a second loses, where it does not depend on a strength. A wrong gain leaves the rhythm, a
+#: channel upside down its timing; a stretched channel and one that belongs to other beats mislead.
+COST_OF_CAUSE = {Cause.HIGH_AMPLITUDE: 0.5, Cause.INVERTED: 0.5, Cause.WRONG_RATE: 0.8, Cause.DISAGREEMENT: 0.7}
+
+#: Channels that an artefact can be on; those not named here can be on all.
+CHANNELS_OF_CAUSE = {
+    Cause.POWER_LINE: (ChannelKind.ECG,),
+    Cause.INVERTED: (ChannelKind.ECG, ChannelKind.PPG),
+    Cause.DISAGREEMENT: (ChannelKind.PPG, ChannelKind.ABP),
+}
+CENTRE_DB_OF_CAUSE = {Cause.BASELINE: DRIFT_CENTRE_DB, Cause.POWER_LINE: POWER_LINE_CENTRE_DB}
 SPIKE_REACH_S = 0.125
 EDGE_S = 0.25
 POWER_WINDOW_S = 2.0
@@ -147,6 +164,11 @@ class Line:
         self.is_touched = True
 
 
+def can_meet(cause: Cause, kind: ChannelKind) -> bool:
+    """Tell whether an artefact can be on a channel of a kind."""
+    return kind in CHANNELS_OF_CAUSE.get(cause, tuple(ChannelKind))
+
+
 def spoil(
     line: Line, cause: Cause, begin: int, end: int, *, snr_db: float, bank: NoiseBank, rng: np.random.Generator
 ) -> bool:
@@ -163,7 +185,7 @@ def spoil(
         rng: Every draw is made from it.
     """
     begin, end = max(begin, 0), min(end, len(line.samples))
-    if end <= begin or not line.is_real[begin:end].any():
+    if end <= begin or not line.is_real[begin:end].any() or not can_meet(cause, line.kind):
         return False
     return ARTEFACTS[cause](line, begin, end, snr_db, bank, rng)
 
@@ -197,7 +219,7 @@ def _add(line: Line, begin: int, end: int, wave: Float32[np.ndarray, " time"], s
         square *= line.is_real[begin:end]
     if line.gain is not None:  # noise drowns a weak signal sooner
         square /= np.square(line.gain[begin:end])
-    centre_db = DRIFT_CENTRE_DB if cause is Cause.BASELINE else NOISE_CENTRE_DB
+    centre_db = CENTRE_DB_OF_CAUSE.get(cause, NOISE_CENTRE_DB)
     line.lower(begin, square, lambda noise: quality_of_noise(noise / line.power, centre_db), cause)
     return True
 
@@ -206,6 +228,19 @@ def quality_of_noise(noise_over_signal: Float[np.ndarray, " second"], centre_db:
     """Return the quality that noise leaves: a logistic in its SNR in dB, written so that no noise gives exactly 1."""
     relative = np.asarray(noise_over_signal) * 10 ** (centre_db / 10)
     return np.asarray(1 / (1 + relative ** (10 / (LOGISTIC_SLOPE_DB * np.log(10)))))
+
+
+def _add_power_line(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    """Add 50 or 60 Hz with odd harmonics, as far as the rate can hold them; mains wander by some 0.02 Hz."""
+    mains_hz = (50.0, 60.0)[rng.integers(2)] + rng.normal(0, 0.02)
+    if 2.05 * mains_hz >= line.sample_rate_hz:
+        return False
+    phase = 2 * np.pi * mains_hz / line.sample_rate_hz * np.arange(end - begin) + rng.uniform(0, 2 * np.pi)
+    wave = np.sin(phase)
+    for k in (3, 5):
+        if 2 * k * mains_hz < line.sample_rate_hz:
+            wave += rng.uniform(0, 0.4) / k * np.sin(k * phase + rng.uniform(0, 2 * np.pi))
+    return _add(line, begin, end, wave.astype(np.float32), snr_db, Cause.POWER_LINE)
 
 
 def _add_spikes(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
@@ -262,6 +297,65 @@ def _saturate(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, 
     return True
 
 
+def _magnify(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    """Make the signal 8 to 40 times too large, as a wrong gain does; flush an arterial line."""
+    if line.power == 0:
+        return False
+    samples, is_real = line.samples[begin:end], line.is_real[begin:end]
+    weight = line.taper(begin, end)
+    level, deviation = samples[is_real].mean(), np.float32(np.sqrt(line.power))
+    if line.kind == ChannelKind.ABP:  # a fast flush: the pressure bag's 300 mmHg, on which the pulse is lost
+        samples += weight * (level + np.float32(rng.uniform(8, 12)) * deviation - samples)
+    else:
+        samples += weight * np.float32(8 * 5 ** rng.random() - 1) * (samples - level)
+    return _charge(line, begin, end, Cause.HIGH_AMPLITUDE)
+
+
+def _invert(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    """Turn the signal upside down about its mean."""
+    if line.power == 0:
+        return False
+    samples = line.samples[begin:end]
+    level = samples[line.is_real[begin:end]].mean()
+    np.subtract(2 * level, samples, out=samples)
+    return _charge(line, begin, end, Cause.INVERTED)
+
+
+def _stretch(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    """Play the signal at another rate, as a header with a wrong one does: 0.25 to 0.5 or 2 to 4 times as fast."""
+    if line.power == 0 or end - begin < line.sample_rate_hz:
+        return False
+    speed = 2 ** (rng.uniform(1, 2) * (1 if rng.random() < 0.5 else -1))
+    source = line.samples[begin:end].copy()
+    last = len(source) - 1
+    # There and back again, so that a fast copy never runs out of signal and never jumps.
+    position = last - np.abs((np.arange(len(source)) * speed) % (2 * last) - last)
+    left = position.astype(np.int64)
+    fraction = (position - left).astype(np.float32)
+    stretched = source[left] * (1 - fraction) + source[np.minimum(left + 1, last)] * fraction
+    is_real = line.is_real[begin:end]
+    present = source[is_real]
+    line.samples[begin:end][is_real] = np.where(np.isfinite(stretched), stretched, present.mean())[is_real]
+    return _charge(line, begin, end, Cause.WRONG_RATE)
+
+
+def _misplace(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
+    """Move the pulse by 0.25 s up to half the span, as two clocks or another patient's sensor do."""
+    if line.power == 0 or end - begin < line.sample_rate_hz:
+        return False
+    samples = line.samples[begin:end]
+    shift_s = rng.uniform(0.25, max(0.3, 0.5 * (end - begin) / line.sample_rate_hz))
+    moved = np.roll(samples, round(shift_s * line.sample_rate_hz) * (1 if rng.random() < 0.5 else -1))
+    is_movable = line.is_real[begin:end] & np.isfinite(moved)
+    samples[is_movable] = moved[is_movable]
+    return _charge(line, begin, end, Cause.DISAGREEMENT)
+
+
+def _charge(line: Line, begin: int, end: int, cause: Cause) -> bool:
+    line.lower(begin, line.is_real[begin:end] * COST_OF_CAUSE[cause], _kept, cause)
+    return True
+
+
 def _flatten(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
     """Hold the value before the span, or its mean or an extreme, as monitors do when a sensor is off."""
     samples, is_real = line.samples[begin:end], line.is_real[begin:end]
@@ -296,10 +390,15 @@ def _ramp(num_samples: int) -> Float32[np.ndarray, " time"]:
 
 #: Every artefact by its cause, in the order in which they meet a signal: sensor, body, amplifier, transmission.
 ARTEFACTS: dict[Cause, Callable[[Line, int, int, float, NoiseBank, np.random.Generator], bool]] = {
+    Cause.WRONG_RATE: _stretch,
+    Cause.DISAGREEMENT: _misplace,
     Cause.LOW_AMPLITUDE: _weaken,
+    Cause.INVERTED: _invert,
     Cause.BASELINE: _add_baseline,
     Cause.NOISE: _add_noise,
     Cause.MOTION: _add_motion,
+    Cause.POWER_LINE: _add_power_line,
+    Cause.HIGH_AMPLITUDE: _magnify,
     Cause.SATURATION: _saturate,
     Cause.SPIKE: _add_spikes,
     Cause.FLAT: _flatten,

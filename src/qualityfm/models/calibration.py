@@ -1,0 +1,176 @@
+"""What a quality head's numbers mean: probabilities that hold, causes rarely named for nothing, and its limits.
+
+Fitted once after training, on patients that were not learnt from; kept in the checkpoint's card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from qualityfm.records import GRADE_CUTS, Cause
+
+#: A second is good from this quality on: grade B or better.
+GOOD_FROM = GRADE_CUTS["B"]
+
+#: Share of undisturbed seconds for which a cause may be named wrongly, and from which quality a second is undisturbed.
+FALSE_CAUSE_SHARE = 0.01
+UNDISTURBED_FROM = GRADE_CUTS["A"]
+
+#: Share of the held-out segments that the model is taken to know, and the directions of its features looked at.
+KNOWN_SHARE = 0.995
+NUM_AXES = 16
+
+#: Bins of the calibration error. Source: Guo et al., On Calibration of Modern Neural Networks, ICML (2017).
+NUM_BINS = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Two numbers for the quality head, a threshold for each cause, and the region of features that the model knows.
+
+    Attributes:
+        slope: Of the logit of a good second over the head's logit.
+        offset: Of the same.
+        error_before: Expected calibration error of the head's own probabilities, on seconds that were not fitted.
+        error_after: The same after calibration.
+        num_seconds: Seconds that were fitted.
+        cause_thresholds: Probability from which each of `Cause.learnable()` is named; above 1 for one never named.
+        center: Mean feature vector.
+        axes: Directions of the features, each divided by the deviation along it [axis feature].
+        residual_scale: Deviation of what the axes leave.
+        limit: Distance beyond which a segment is foreign.
+    """
+
+    slope: float
+    offset: float
+    error_before: float
+    error_after: float
+    num_seconds: int
+    cause_thresholds: tuple[float, ...]
+    center: tuple[float, ...]
+    axes: tuple[tuple[float, ...], ...]
+    residual_scale: float
+    limit: float
+
+    def good_probability(self, logits: Float[np.ndarray, "*second"]) -> Float32[np.ndarray, "*second"]:
+        """Return the probability that a second's quality is at least `GOOD_FROM`."""
+        return np.asarray(expit(self.slope * np.asarray(logits, np.float64) + self.offset), np.float32)
+
+    def causes(self, logits: Float[np.ndarray, "*second cause"]) -> np.ndarray:
+        """Return `Cause` flags, UInt16[*second], of the causes whose probability reaches their threshold."""
+        is_named = expit(np.asarray(logits, np.float64)) >= np.array(self.cause_thresholds)
+        bits = np.array(Cause.learnable(), np.uint16)
+        return np.asarray((is_named * bits).sum(axis=-1), np.uint16)
+
+    def knows(self, features: Float[np.ndarray, "segment feature"]) -> Bool[np.ndarray, " segment"]:
+        """Return which segments look like what the model was trained on."""
+        return np.asarray(
+            _distance(features, np.array(self.center), np.array(self.axes), self.residual_scale) <= self.limit
+        )
+
+
+def fit_calibration(
+    logits: Float[np.ndarray, " second"],
+    quality: Float[np.ndarray, " second"],
+    cause_logits: Float[np.ndarray, "second cause"],
+    has_cause: Bool[np.ndarray, "second cause"],
+    features: Float[np.ndarray, "segment feature"],
+) -> Calibration:
+    """Return what is fitted on held-out patients; every second one of the seconds is kept for the errors.
+
+    Args:
+        logits: The quality head's answers.
+        quality: What is known of the same seconds, in [0, 1].
+        cause_logits: The cause head's answers; no columns without such a head.
+        has_cause: What is known of the same.
+        features: Pooled features of the held-out segments.
+    """
+    is_good = quality >= GOOD_FROM
+    slope, offset = _fit_logistic(logits[::2], is_good[::2])
+    checked, truth = logits[1::2], is_good[1::2]
+    center, axes, residual_scale = _fit_region(features)
+    distance = _distance(features, center, axes, residual_scale)
+    return Calibration(
+        slope=slope,
+        offset=offset,
+        error_before=calibration_error(expit(checked), truth),
+        error_after=calibration_error(expit(slope * checked + offset), truth),
+        num_seconds=len(logits[::2]),
+        cause_thresholds=_cause_thresholds(cause_logits, has_cause, quality >= UNDISTURBED_FROM),
+        center=tuple(_short(center)),
+        axes=tuple(tuple(_short(axis)) for axis in axes),
+        residual_scale=residual_scale,
+        limit=float(np.quantile(distance, KNOWN_SHARE)) if len(distance) else 0.0,
+    )
+
+
+def calibration_error(probability: Float[np.ndarray, " second"], is_true: Bool[np.ndarray, " second"]) -> float:
+    """Return the expected calibration error: the mean gap between probability and frequency over equal bins.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML (2017), equation 3.
+    """
+    if not len(probability):
+        return 0.0
+    bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
+    gaps = [np.abs((probability[bins == b] - is_true[bins == b]).sum()) for b in range(NUM_BINS)]
+    return float(np.sum(gaps) / len(probability))
+
+
+def _fit_logistic(logits: np.ndarray, is_true: np.ndarray) -> tuple[float, float]:
+    """Return slope and offset by maximum likelihood with a weak pull to (1, 0), so that one class alone is no trap."""
+
+    def loss(parameters: np.ndarray) -> float:
+        z = parameters[0] * logits + parameters[1]
+        misfit = np.logaddexp(0, z) - is_true * z
+        return float(misfit.sum() + 0.5 * ((parameters[0] - 1) ** 2 + parameters[1] ** 2))
+
+    if not len(logits):
+        return 1.0, 0.0
+    slope, offset = minimize(loss, np.array([1.0, 0.0]), method="BFGS").x
+    return float(slope), float(offset)
+
+
+def _cause_thresholds(logits: np.ndarray, has_cause: np.ndarray, is_undisturbed: np.ndarray) -> tuple[float, ...]:
+    """Return the probability that each cause has to reach: what `FALSE_CAUSE_SHARE` of undisturbed seconds exceed.
+
+    The share is one for all causes together, so each gets its part of it.
+    """
+    if not logits.shape[1]:
+        return ()
+    share = FALSE_CAUSE_SHARE / logits.shape[1]
+    thresholds = []
+    for column, is_present in zip(expit(logits).T, has_cause.T, strict=True):
+        quiet = column[is_undisturbed & ~is_present]
+        # Less than one half is no reason to name a cause, and a cause that never occurred was not learnt.
+        bound = float(np.quantile(quiet, 1 - share)) if len(quiet) else 0.5
+        thresholds.append(max(0.5, bound) if is_present.any() else 2.0)
+    return tuple(thresholds)
+
+
+def _fit_region(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return center, scaled main axes and the deviation along all the others."""
+    center = features.mean(axis=0) if len(features) else np.zeros(features.shape[1])
+    _, sizes, directions = np.linalg.svd(features - center, full_matrices=False)
+    num_axes = min(NUM_AXES, len(sizes))
+    deviations = np.maximum(sizes / np.sqrt(max(len(features), 1)), 1e-6)
+    rest = float(np.sqrt(np.sum(deviations[num_axes:] ** 2))) or 1.0
+    return center, directions[:num_axes] / deviations[:num_axes, None], rest
+
+
+def _distance(features: np.ndarray, center: np.ndarray, axes: np.ndarray, residual_scale: float) -> np.ndarray:
+    """Return how far off features are, in deviations: along the axes (root mean square) or away from all of them."""
+    centred = np.asarray(features, np.float64) - center
+    coordinates = centred @ axes.T
+    unit = axes / np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), 1e-12)
+    rest = np.linalg.norm(centred - centred @ unit.T @ unit, axis=1) / residual_scale
+    return np.asarray(np.maximum(np.sqrt(np.square(coordinates).mean(axis=1)), rest))
+
+
+def _short(values: np.ndarray) -> list[float]:
+    """Return numbers with the six digits that matter, so that a card stays small."""
+    return [float(f"{value:.6g}") for value in values]

@@ -1,0 +1,45 @@
+"""The end of a run: what the trained heads' numbers mean, fitted on the held-out patients."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from qualityfm.models.calibration import Calibration, fit_calibration
+from qualityfm.models.network import Network
+from qualityfm.pretrain.batches import PairBatches
+
+#: Pairs looked at, at most: some 45,000 seconds of the usual three channels.
+NUM_PAIRS = 512
+
+#: First step whose pairs are drawn: others than those that the run was watched on.
+FIRST_STEP = 100_000
+
+
+@torch.inference_mode()
+def calibrate(network: Network, checks: PairBatches, place: torch.device) -> Calibration | None:
+    """Return the calibration of a network's quality head; None for a network without one.
+
+    Args:
+        network: In evaluation mode.
+        checks: Pairs of patients that were not learnt from.
+        place: Device of the network.
+    """
+    if network.quality is None:
+        return None
+    answers: list[tuple[np.ndarray, ...]] = []
+    features = []
+    batch_size = checks.config.batch_size
+    for number in range(max(1, min(NUM_PAIRS, 4 * len(checks.index)) // batch_size)):
+        batch = checks.batch(FIRST_STEP + number).to(place)
+        encoded = network.encoder(batch.worse)
+        num_seconds = batch.quality.shape[-1]
+        logits = network.quality(encoded, num_seconds)
+        named = logits.new_zeros(*logits.shape, 0) if network.causes is None else network.causes(encoded, num_seconds)
+        known = batch.causes[..., : named.shape[-1]]
+        seen = batch.has_quality
+        parts = (logits[seen], batch.quality[seen], named[seen], known[seen])
+        answers.append(tuple(part.cpu().numpy() for part in parts))
+        features.append(encoded.pooled[encoded.is_valid.any(1)].cpu().numpy())
+    logits, quality, cause_logits, has_cause = (np.concatenate(column) for column in zip(*answers, strict=True))
+    return fit_calibration(logits, quality, cause_logits, has_cause, np.concatenate(features))

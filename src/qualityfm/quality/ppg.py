@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
-from qualityfm.quality.disturbance import baseline_trust, motion_trust, noise_trust
-from qualityfm.quality.faults import find_resting, flat_trust, saturation_trust, spike_trust
-from qualityfm.quality.lines import Lines, Trusts, falling, highest_near, usual_range
+from qualityfm.quality.disturbance import (
+    MotionModel,
+    baseline_movement,
+    burst_trust,
+    likeness_trust,
+    motion_signs,
+    quiet_noise,
+    weak_ranges,
+)
+from qualityfm.quality.faults import MAINS_HALF, find_resting, flat_trust, mains_level, saturation_trust, spike_trust
+from qualityfm.quality.likeness import departures
+from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, usual_range
+from qualityfm.quality.measures import extent
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.waveform.filters import Band, split_bands
 
@@ -16,12 +26,20 @@ PULSE_HZ = (0.5, 8.0)
 #: All that follows is our own choice, docs/decisions/0004.
 BASELINE_HZ = 0.2  # slower than most breathing; an irregular pulse's changing mean leaves little below
 NOISE_HZ = 12.0  # above this a pulse has little but its upstrokes
-#: Movement of the baseline, in usual ranges: breathing moves a pulse, and a pressure really rises and falls.
-BASELINE_HALF = {ChannelKind.PPG: 0.35, ChannelKind.ABP: 0.7}
-NOISE_HALF = 0.012  # size of the noise between upstrokes, in usual ranges
-MOTION_HALF = 3.0  # range of a second, in usual ranges
-SPIKE_HALF = 0.4  # needle, in usual ranges
-LOW_HALF = 0.1  # largest range in three seconds, in usual ranges
+#: What the heart and breathing may do for free, and what more than that takes half the trust, in usual ranges:
+#: movement of the baseline (a pressure really rises and falls), noise between upstrokes, needles.
+BASELINE_FREE = {ChannelKind.PPG: 0.06, ChannelKind.ABP: 0.1}
+BASELINE_HALF = {ChannelKind.PPG: 0.32, ChannelKind.ABP: 0.6}
+NOISE_FREE, NOISE_HALF = 0.0004, 0.0117
+SPIKE_HALF = 0.35
+BASELINE_RATE_HZ, PULSE_RATE_HZ = 12.0, 60.0  # at least; enough for what is left in these bands
+UPSTROKE_REACH_S = 0.05  # a difference over twice this time answers most to upstrokes (5 Hz)
+MOTION = {
+    ChannelKind.PPG: MotionModel(disturbed=(0.78, 2.75, 0.47, 4.86, 15.52), is_motion=(3.78, -2.9, -1.85, -7.77)),
+    ChannelKind.ABP: MotionModel(disturbed=(3.16, -1.37, 0.22, 2.77, -0.71), is_motion=(5.27, -6.85, -1.98, -25.05)),
+}
+BURST_HALF = 3.0  # range of a second, in usual ranges
+LOW_HALF = 0.15  # size of a weak stretch, in usual ranges
 LAST_DIGIT = 1e-4  # range of a segment as a share of its level: nothing but the last digit moves
 OUTSIDE_HALF = 0.1  # share of the samples of a second outside of arterial pressures
 #: An arterial pressure lies inside, and its pulse is higher. Source: Sun, Reisner, Mark, Computers in Cardiology
@@ -30,38 +48,62 @@ PRESSURE_MMHG = (20.0, 300.0)
 PULSE_MMHG = 10.0
 
 
-def pulse_trusts(lines: Lines) -> Trusts:
+def judge_pulse(lines: Lines) -> Judgement:
     """Return the trust in every second of PPG or pressure lines, by cause."""
+    rate_hz = lines.sample_rate_hz
+    slow_step, pulse_step = max(1, int(rate_hz / BASELINE_RATE_HZ)), max(1, int(rate_hz / PULSE_RATE_HZ))
     baseline, pulse, fast = split_bands(
         lines.bounded(),
-        lines.sample_rate_hz,
-        Band(high_hz=BASELINE_HZ),
-        Band(low_hz=PULSE_HZ[0], high_hz=PULSE_HZ[1]),
+        rate_hz,
+        Band(high_hz=BASELINE_HZ, step=slow_step),
+        Band(low_hz=PULSE_HZ[0], high_hz=PULSE_HZ[1], step=pulse_step),
         Band(low_hz=NOISE_HZ, order=4),
     )
-    ranges = np.ptp(lines.frames(pulse), axis=2)
+    lowest, highest = extent(pulse, rate_hz / pulse_step, lines.num_seconds)
+    ranges = highest - lowest
     is_flat, is_clipped = find_resting(lines, usual_range(ranges, lines.has_samples))
     flat = flat_trust(lines, is_flat)
-    usual = usual_range(ranges, lines.has_samples & (flat > 0.5))
+    is_usable = lines.has_samples & (flat > 0.5)
+    usual = usual_range(ranges, is_usable)
+    steepness = upstroke_steepness(pulse, rate_hz / pulse_step)
+    departure = against_usual(departures(pulse, steepness, rate_hz / pulse_step, lines.num_seconds), usual)
+    mains = mains_level(lines, fast, usual)
+    noise = quiet_noise(lines, fast, usual, mains, NOISE_HZ)
+    movement = baseline_movement(lines, baseline, rate_hz / slow_step, usual)
+    signs = motion_signs(departure, noise, movement, is_usable)
     low, high = pressure_trusts(lines, usual)
-    return {
+    trusts = {
         Cause.FLAT: flat,
         Cause.SATURATION: saturation_trust(lines, is_clipped),
-        Cause.BASELINE: baseline_trust(lines, baseline, usual, BASELINE_HALF.get(lines.kind, 0.35)),
-        Cause.NOISE: noise_trust(lines, fast, usual, NOISE_HALF, NOISE_HZ),
-        Cause.MOTION: motion_trust(ranges, usual, MOTION_HALF),
-        Cause.SPIKE: spike_trust(lines, usual, SPIKE_HALF),
-        Cause.LOW_AMPLITUDE: low * fading_trust(lines, ranges, usual),
+        Cause.BASELINE: falling(np.maximum(movement - BASELINE_FREE[lines.kind], 0), BASELINE_HALF[lines.kind]),
+        Cause.NOISE: falling(np.maximum(noise - NOISE_FREE, 0), NOISE_HALF),
+        Cause.POWER_LINE: falling(mains, MAINS_HALF),
+        Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION[lines.kind]),
+        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF),
+        Cause.LOW_AMPLITUDE: low * fading_trust(lines, weak_ranges(ranges, signs), usual),
         Cause.HIGH_AMPLITUDE: high,
     }
+    return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / pulse_step, signs=signs)
+
+
+def upstroke_steepness(
+    pulse: Float32[np.ndarray, "line time"], sample_rate_hz: float
+) -> Float32[np.ndarray, "line time"]:
+    """Return how steeply every moment rises; 0 where it falls."""
+    reach = max(1, round(UPSTROKE_REACH_S * sample_rate_hz))
+    steepness = np.zeros_like(pulse)
+    if pulse.shape[1] > 2 * reach:
+        np.maximum(pulse[:, 2 * reach :] - pulse[:, : -2 * reach], 0, out=steepness[:, reach:-reach])
+    return steepness
 
 
 def fading_trust(
     lines: Lines, ranges: Float32[np.ndarray, "line second"], usual: Float32[np.ndarray, "line 1"]
 ) -> Float32[np.ndarray, "line second"]:
     """Return the trust left where the pulse all but vanishes for three seconds, or is never more than a last digit."""
-    vanishing = falling(LOW_HALF * usual / np.maximum(highest_near(ranges), 1e-9), 1, steepness=4)
-    level = np.abs(lines.values).mean(axis=1, keepdims=True)
+    vanishing = falling(LOW_HALF * usual / np.maximum(ranges, 1e-9), 1, steepness=4)
+    lowest, highest = lines.extent
+    level = np.abs(lowest + highest).mean(axis=1, keepdims=True) / 2
     return np.asarray(vanishing * falling(LAST_DIGIT * level / np.maximum(usual, 1e-9), 1, steepness=4))
 
 
@@ -73,7 +115,7 @@ def pressure_trusts(
         whole = np.ones((len(usual), lines.num_seconds), np.float32)
         return whole, whole
     low_mmhg, high_mmhg = PRESSURE_MMHG
-    too_low = lines.mean((lines.values < low_mmhg).astype(np.float32))
-    too_high = lines.mean((lines.values > high_mmhg).astype(np.float32))
+    too_low = lines.share(lines.values < low_mmhg)
+    too_high = lines.share(lines.values > high_mmhg)
     pulse = falling(PULSE_MMHG / np.maximum(usual, 1e-9), 1, steepness=4)
     return falling(too_low, OUTSIDE_HALF) * pulse, falling(too_high, OUTSIDE_HALF)

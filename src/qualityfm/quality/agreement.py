@@ -30,7 +30,9 @@ _PULSES = (ChannelKind.PPG, ChannelKind.ABP)
 
 
 def agreement_trusts(
-    kinds: Sequence[ChannelKind], judged: Mapping[int, Judgement], quality: Float32[np.ndarray, "segment channel second"]
+    kinds: Sequence[ChannelKind],
+    judged: Mapping[int, Judgement],
+    quality: Float32[np.ndarray, "segment channel second"],
 ) -> dict[int, Float32[np.ndarray, " segment"]]:
     """Return, for each ECG and pulse slot, the trust left by the best agreement with any slot of the other sort.
 

@@ -25,7 +25,9 @@ GAINS = (0.6, 1.6)  # a beat may be explained by a smaller or larger one
 
 
 @njit(cache=True)
-def _find_events(steepness: np.ndarray, near: int, wide: int, share: float, tops: np.ndarray, events: np.ndarray) -> int:
+def _find_events(
+    steepness: np.ndarray, near: int, wide: int, share: float, tops: np.ndarray, events: np.ndarray
+) -> int:
     """Write the moments of steep events, in order; return how many there are."""
     num_samples = len(steepness)
     num_blocks = (num_samples + near - 1) // near
@@ -62,7 +64,7 @@ def _together(pieces: np.ndarray, i: int, j: int) -> float:
 
 @njit(cache=True)
 def _cut(line: np.ndarray, events: np.ndarray, count: int, first: int, pieces: np.ndarray, powers: np.ndarray) -> None:
-    """Write the piece of the line around every event, its mean taken out, and its power; -1 where it leaves the line."""
+    """Write the piece of the line around every event, without its mean, and its power; -1 where it leaves the line."""
     width = pieces.shape[1]
     for i in range(count):
         begin = events[i] + first
@@ -183,7 +185,16 @@ def oscillation_leakage(
 
 
 @njit(cache=True)
-def _departures(lines: np.ndarray, steepness: np.ndarray, rate_hz: float, near: int, wide: int, first: int, width: int, powers_left: np.ndarray) -> None:
+def _departures(
+    lines: np.ndarray,
+    steepness: np.ndarray,
+    rate_hz: float,
+    near: int,
+    wide: int,
+    first: int,
+    width: int,
+    powers_left: np.ndarray,
+) -> None:
     room = lines.shape[1] // near + 2
     tops, events = np.zeros(room, np.int64), np.zeros(room, np.int64)
     pieces, powers = np.zeros((room, width), np.float32), np.zeros(room, np.float32)

@@ -134,7 +134,11 @@ def _tones(per_second: int, sample_rate_hz: float, mains_hz: float) -> Float32[n
     """Return cosines and sines at a mains frequency and its neighbours under a Hann window, for amplitudes."""
     window = np.hanning(per_second + 2)[1:-1]
     time_s = np.arange(per_second) / sample_rate_hz
-    tones = [window * wave(2 * np.pi * (mains_hz + shift) * time_s) for shift in (0.0, *NEIGHBOUR_HZ) for wave in (np.cos, np.sin)]
+    tones = [
+        window * wave(2 * np.pi * (mains_hz + shift) * time_s)
+        for shift in (0.0, *NEIGHBOUR_HZ)
+        for wave in (np.cos, np.sin)
+    ]
     return (np.array(tones).T * 2 / window.sum()).astype(np.float32)
 
 

@@ -10,6 +10,7 @@ recording reaches. A slot that the recording cannot fill does not count; a secon
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float32, UInt16
@@ -19,6 +20,7 @@ from qualityfm.quality.ecg import judge_ecg
 from qualityfm.quality.faults import dropout_trust, judge_faults
 from qualityfm.quality.lines import Judgement, Lines, Trusts, prepare_lines
 from qualityfm.quality.ppg import judge_pulse
+from qualityfm.quality.usable import usable_for
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind, QualityScore, Recording
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
 
@@ -80,6 +82,7 @@ def score_block(block: SegmentBlock) -> QualityScore:
         quality=quality,
         causes=causes,
         overall=_overall(quality, block),
+        usable=usable_for(block.config.channels, block.units, quality, causes, block.length_s),
     )
 
 
@@ -91,27 +94,41 @@ def _score_part(
     num_segments = len(block.length_s[part])
     shape = (num_segments, len(block.names), config.num_seconds)
     quality, causes = np.zeros(shape, np.float32), np.full(shape, int(Cause.ABSENT), np.uint16)
-    sample_s = np.arange(block.values.shape[2]) / config.sample_rate_hz
-    is_expected = sample_s < block.length_s[part, None] - 0.5 / config.sample_rate_hz
-    judged: dict[int, Judgement] = {}
-    for c, name in enumerate(block.names):
-        if name is None:
-            continue
-        lines = prepare_lines(
-            config.channels[c],
-            name,
-            block.units[c],
-            config.sample_rate_hz,
-            block.values[part, c],
-            block.is_real[part, c],
-            config.num_seconds,
-        )
-        judged[c] = INDICES.get(lines.kind, judge_faults)(lines)
-        quality[:, c], causes[:, c] = _combine({Cause.DROPOUT: dropout_trust(lines, is_expected), **judged[c].trusts})
+    judged = judge_channels(block, part)
+    for c, judgement in judged.items():
+        quality[:, c], causes[:, c] = _combine(judgement.trusts)
     for c, trust in agreement_trusts(config.channels, judged, quality).items():
         quality[:, c] *= trust[:, None]
         causes[:, c] |= np.where(trust < CAUSE_BELOW, int(Cause.DISAGREEMENT), 0).astype(np.uint16)[:, None]
     return quality, causes
+
+
+def judge_channels(block: SegmentBlock, part: slice = slice(None)) -> dict[int, Judgement]:
+    """Return what the indices found in each filled slot of some segments: the trusts behind the quality.
+
+    Example:
+        >>> from qualityfm.waveform.simulate import SimulationConfig, simulate
+        >>> block = cut_block(simulate(1, SimulationConfig(duration_s=30.0)).clean, SegmentConfig())
+        >>> judge_channels(block)[0].trusts[Cause.FLAT].shape
+        (1, 30)
+    """
+    config, judged = block.config, {}
+    sample_s = np.arange(block.values.shape[2]) / config.sample_rate_hz
+    is_expected = sample_s < block.length_s[part, None] - 0.5 / config.sample_rate_hz
+    for c, name in enumerate(block.names):
+        if name is not None:
+            lines = prepare_lines(
+                config.channels[c],
+                name,
+                block.units[c],
+                config.sample_rate_hz,
+                block.values[part, c],
+                block.is_real[part, c],
+                config.num_seconds,
+            )
+            found = INDICES.get(lines.kind, judge_faults)(lines)
+            judged[c] = replace(found, trusts={Cause.DROPOUT: dropout_trust(lines, is_expected), **found.trusts})
+    return judged
 
 
 def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16[np.ndarray, "line second"]]:

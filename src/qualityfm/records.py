@@ -161,8 +161,8 @@ class Cause(IntFlag):
     LOW_AMPLITUDE = 256  # low perfusion, or an ECG too small to trust
     HIGH_AMPLITUDE = 512  # outside the physiological range
     DISAGREEMENT = 1024  # ECG and pulse do not belong together
-    POWER_LINE = 2048  # hum of the mains, 50 or 60 Hz
-    WRONG_RATE = 4096  # time runs too fast or too slow: the file's sampling rate cannot be right
+    POWER_LINE = 2048  # 50 or 60 Hz and harmonics
+    WRONG_RATE = 4096  # the sampling rate cannot be what the file says
     INVERTED = 8192  # upside down
 
     @classmethod

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float32, Int64
 from numba import njit
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import irfft, next_fast_len, rfft
 
 from qualityfm.quality.lines import Judgement
@@ -24,6 +25,9 @@ NUM_DELAYS = round(MAX_DELAY_S / STEP_S) + 1
 CLEAR_NO, CLEAR_YES = 0.10, 0.16  # best correlation over the delays; trust rises from LEAST_TRUST to 1 in between
 LEAST_TRUST = 0.5  # which of the two is wrong stays unknown
 MIN_QUALITY = 0.5  # a channel worse than this alone is not asked
+SURELY = 0.35  # correlation of a segment from which on each of its seconds is asked
+LOCAL_NO, LOCAL_YES = 0.1, 0.6  # a second's correlation over its segment's; trust rises in between
+STILL_SHARE = 0.2  # a second with less going on than this share of the usual is not asked
 MIN_LENGTH_S = 10.0  # fewer beats than this holds prove nothing
 
 _PULSES = (ChannelKind.PPG, ChannelKind.ABP)
@@ -33,8 +37,11 @@ def agreement_trusts(
     kinds: Sequence[ChannelKind],
     judged: Mapping[int, Judgement],
     quality: Float32[np.ndarray, "segment channel second"],
-) -> dict[int, Float32[np.ndarray, " segment"]]:
+) -> dict[int, Float32[np.ndarray, "segment second"]]:
     """Return, for each ECG and pulse slot, the trust left by the best agreement with any slot of the other sort.
+
+    A second is asked by itself only where the segment as a whole clearly agrees: then its beats must keep the
+    segment's delay.
 
     Args:
         kinds: What each slot holds.
@@ -46,17 +53,44 @@ def agreement_trusts(
     if not ecgs or not pulses or quality.shape[2] < MIN_LENGTH_S or judged[ecgs[0]].steepness_rate_hz < 2 / STEP_S:
         return {}
     is_good = quality.mean(axis=2) >= MIN_QUALITY
-    spectra = {c: activity_spectrum(judged[c]) for c in (*ecgs, *pulses) if is_good[:, c].any()}
-    best = {c: np.full(len(quality), -np.inf, np.float32) for c in (*ecgs, *pulses)}
+    activity = {c: activity_steps(judged[c]) for c in (*ecgs, *pulses) if is_good[:, c].any()}
+    spectra = {c: _spectrum(steps) for c, steps in activity.items()}
+    best = {c: np.full(quality[:, 0].shape, -np.inf, np.float32) for c in (*ecgs, *pulses)}
     for e in ecgs:
         for p in pulses:
-            asked = is_good[:, e] & is_good[:, p]
-            if not asked.any():
-                continue
-            together = best_correlation(spectra[e][asked], spectra[p][asked])
-            best[e][asked] = np.maximum(best[e][asked], together)
-            best[p][asked] = np.maximum(best[p][asked], together)
-    return {c: np.where(np.isfinite(found), _trust(found), 1).astype(np.float32) for c, found in best.items()}
+            asked = np.flatnonzero(is_good[:, e] & is_good[:, p])
+            if len(asked):
+                together, delay = best_correlation(spectra[e][asked], spectra[p][asked])
+                local = _local_trust(activity[e][asked], activity[p][asked], together, delay, quality.shape[2])
+                local[np.minimum(quality[asked, e], quality[asked, p]) < MIN_QUALITY] = 1  # it has causes of its own
+                trust = _trust(together)[:, None] * local
+                best[e][asked] = np.maximum(best[e][asked], trust)
+                best[p][asked] = np.maximum(best[p][asked], trust)
+    return {c: np.where(np.isfinite(found), found, 1).astype(np.float32) for c, found in best.items()}
+
+
+def _local_trust(
+    ecg: Float32[np.ndarray, "segment step"],
+    pulse: Float32[np.ndarray, "segment step"],
+    together: Float32[np.ndarray, " segment"],
+    delay: Int64[np.ndarray, " segment"],
+    num_seconds: int,
+) -> Float32[np.ndarray, "segment second"]:
+    """Return the trust left by how well three seconds around each second keep the segment's agreement at its delay."""
+    num_steps = ecg.shape[1]
+    index = np.minimum(np.arange(num_steps) + delay[:, None], num_steps - 1)
+    shifted = np.take_along_axis(pulse, index, axis=1)
+    low, middle, high = shifted[:, :-2], shifted[:, 1:-1], shifted[:, 2:]  # a beat may come a step early or late
+    shifted[:, 1:-1] = np.maximum(np.maximum(low, middle), high)
+    first = (np.arange(num_seconds) * num_steps) // num_seconds
+    sums = np.add.reduceat(np.stack((ecg, shifted, ecg * ecg, shifted * shifted, ecg * shifted)), first, axis=2)
+    around = sliding_window_view(np.pad(sums, ((0, 0), (0, 0), (1, 1)), mode="edge"), 3, axis=2).mean(axis=3)
+    e, p, ee, pp, ep = around * (num_seconds / num_steps)
+    spread = np.sqrt(np.maximum(ee - e * e, 0) * np.maximum(pp - p * p, 0))
+    share = (ep - e * p) / np.maximum(spread, 1e-9) / np.maximum(together, 1e-9)[:, None]
+    trust = LEAST_TRUST + (1 - LEAST_TRUST) * np.clip((share - LOCAL_NO) / (LOCAL_YES - LOCAL_NO), 0, 1)
+    is_still = ee - e * e < STILL_SHARE * np.median(ee - e * e, axis=1, keepdims=True)  # a pause agrees with anything
+    return np.where((together < SURELY)[:, None] | is_still, 1, trust).astype(np.float32)
 
 
 def _trust(correlation: Float32[np.ndarray, " segment"]) -> Float32[np.ndarray, " segment"]:
@@ -64,8 +98,8 @@ def _trust(correlation: Float32[np.ndarray, " segment"]) -> Float32[np.ndarray, 
     return np.asarray(LEAST_TRUST + (1 - LEAST_TRUST) * certainty)
 
 
-def activity_spectrum(judgement: Judgement) -> np.ndarray:
-    """Return the spectrum of how much happens at each moment, of mean 0 and power 1, padded for the delays."""
+def activity_steps(judgement: Judgement) -> Float32[np.ndarray, "segment step"]:
+    """Return how much happens at each moment, 0 to 1; large beats count little more than small ones."""
     steepness = judgement.steepness
     assert steepness is not None
     starts = _step_starts(steepness.shape[1], judgement.steepness_rate_hz)
@@ -73,8 +107,13 @@ def activity_spectrum(judgement: Judgement) -> np.ndarray:
     _highest_of_steps(steepness, starts, steps)
     rank = steps.shape[1] * 9 // 10
     high = np.partition(steps, rank, axis=1)[:, rank, None]
-    steps /= steps + high / 2 + np.float32(1e-9)  # large beats count little more than small ones
-    steps -= steps.mean(axis=1, keepdims=True)
+    steps /= steps + high / 2 + np.float32(1e-9)
+    return steps
+
+
+def _spectrum(steps: Float32[np.ndarray, "segment step"]) -> np.ndarray:
+    """Return the spectrum of activity of mean 0 and power 1, padded for the delays."""
+    steps = steps - steps.mean(axis=1, keepdims=True)
     steps /= np.sqrt((steps**2).sum(axis=1, keepdims=True)) + 1e-9
     return np.asarray(rfft(steps, 2 * next_fast_len((steps.shape[1] + NUM_DELAYS) // 2 + 1), axis=1))
 
@@ -96,6 +135,7 @@ def _highest_of_steps(lines: np.ndarray, starts: np.ndarray, steps: np.ndarray) 
             steps[i, k] = highest
 
 
-def best_correlation(ecg: np.ndarray, pulse: np.ndarray) -> np.ndarray:
-    """Return the highest correlation over all delays of the pulse."""
-    return np.asarray(irfft(np.conj(ecg) * pulse, axis=1)[:, :NUM_DELAYS].max(axis=1, initial=-1.0))
+def best_correlation(ecg: np.ndarray, pulse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the highest correlation over all delays of the pulse, and that delay in steps."""
+    over_delays = irfft(np.conj(ecg) * pulse, axis=1)[:, :NUM_DELAYS]
+    return np.asarray(over_delays.max(axis=1, initial=-1.0)), np.asarray(over_delays.argmax(axis=1))

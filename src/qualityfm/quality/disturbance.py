@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
-from qualityfm.quality.lines import Lines, against_usual, falling, highest_near, low_stretch, middle_of
+from qualityfm.quality.lines import Lines, against_usual, falling, highest_near, low_stretch, middle_of, near_sum
 from qualityfm.quality.measures import extent, quiet_level
 
 #: Which of the ordered sizes of a second's fast samples is its noise: complexes and upstrokes may fill two thirds of
@@ -87,6 +87,9 @@ class MotionModel:
 #: Odds of motion that cost nothing, and how much more than that takes half the trust.
 MOTION_FREE, MOTION_HALF = 0.11, 0.55
 
+#: Share of mirrored beats that makes a second inverted, and the trust that is left: its timing.
+MIRRORED_SHARE, MIRRORED_TRUST = 0.5, 0.5
+
 #: Noise over that of the still seconds that shows a weak signal to be one.
 NOISE_RISES = 2.0
 
@@ -147,3 +150,14 @@ def burst_trust(
 ) -> Float32[np.ndarray, "line second"]:
     """Return the trust left in seconds much larger than their segment; an ectopic beat of twice the size keeps it."""
     return falling(against_usual(ranges, usual), half, steepness=4)
+
+
+def mirror_trust(
+    num_mirrored: Int64[np.ndarray, "line second"], number: Int64[np.ndarray, "line second"]
+) -> Float32[np.ndarray, "line second"]:
+    """Return the trust left where most beats of three seconds are those of the other seconds upside down.
+
+    A channel that is upside down as a whole is not seen: which way is up, an ECG alone does not say.
+    """
+    share = near_sum(num_mirrored) / np.maximum(near_sum(number), 1)
+    return np.where(share >= MIRRORED_SHARE, MIRRORED_TRUST, 1).astype(np.float32)

@@ -10,14 +10,16 @@ from qualityfm.quality.disturbance import (
     baseline_movement,
     burst_trust,
     likeness_trust,
+    mirror_trust,
     motion_signs,
     quiet_noise,
     weak_ranges,
 )
 from qualityfm.quality.faults import MAINS_HALF, find_resting, flat_trust, mains_level, saturation_trust, spike_trust
-from qualityfm.quality.likeness import departures, oscillation_leakage
+from qualityfm.quality.likeness import compare_events, oscillation_leakage
 from qualityfm.quality.lines import Judgement, Lines, Trusts, against_usual, falling, usual_range
 from qualityfm.quality.measures import extent
+from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause
 from qualityfm.waveform.filters import Band, split_bands
 
@@ -34,9 +36,12 @@ BASELINE_FREE, BASELINE_HALF = 0.03, 0.28  # movement of the baseline
 NOISE_FREE, NOISE_HALF = 0.001, 0.0145  # size of the noise between QRS complexes
 MOTION = MotionModel(disturbed=(2.4, 1.25, -0.31, 2.02, 11.93), is_motion=(3.93, -3.13, -1.56, -8.05))
 STEADY_LEAKAGE = (0.4, 0.5)  # an oscillation is steady below, and not above
+BEATING = 0.4  # range of a second that holds a beat, in usual ranges
+USUAL_RISE_S = 0.02  # time that the steepest part of a QRS complex takes to cross its range
 BURST_HALF = 4.0  # range of a second, in usual ranges
 SPIKE_HALF = 0.9  # needle, in usual ranges
 LOW_HALF = 0.18  # size of a weak stretch, in usual ranges
+HIGH_HALF = 6.0  # range of a second, in usual ranges
 LOW_HALF_MV = 0.05  # usual range of a segment
 HIGH_HALF_MV = 15.0
 #: Millivolts in one unit; the limits of amplitude are left out for a unit that is not here.
@@ -62,8 +67,9 @@ def judge_ecg(lines: Lines) -> Judgement:
     is_usable = lines.has_samples & (flat > 0.5)
     usual = usual_range(ranges, is_usable)
     steepness = qrs_steepness(shape, rate_hz / shape_step)
-    departure = against_usual(departures(shape, steepness, rate_hz / shape_step, lines.num_seconds), usual)
-    departure *= unsteadiness(shape, rate_hz / shape_step, lines.num_seconds)
+    events = compare_events(shape, steepness, rate_hz / shape_step, lines.num_seconds)
+    unsteady = unsteadiness(shape, rate_hz / shape_step, lines.num_seconds)
+    departure = against_usual(events.departure, usual) * unsteady
     mains = mains_level(lines, fast, usual)
     noise = quiet_noise(lines, fast, usual, mains, NOISE_HZ)
     movement = baseline_movement(lines, baseline, rate_hz / slow_step, usual)
@@ -76,7 +82,11 @@ def judge_ecg(lines: Lines) -> Judgement:
         Cause.POWER_LINE: falling(mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION),
         Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF),
-        **amplitude_trusts(lines, weak_ranges(ranges, signs), usual),
+        Cause.INVERTED: mirror_trust(events.num_mirrored * (unsteady > 0), events.number),
+        **timescale_trust(
+            events.number, rise_time(waves, ranges, lines), USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)
+        ),
+        **amplitude_trusts(lines, ranges, weak_ranges(ranges, signs), usual),
     }
     return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / shape_step, signs=signs)
 
@@ -89,6 +99,15 @@ def unsteadiness(
     return np.clip((oscillation_leakage(shape, sample_rate_hz, num_seconds) - low) / (high - low), 0, 1)
 
 
+def rise_time(
+    waves: Float32[np.ndarray, "line time"], ranges: Float32[np.ndarray, "line second"], lines: Lines
+) -> Float32[np.ndarray, "line second"]:
+    """Return how long the steepest slope of every second would take to cross its range, s."""
+    lowest, highest = extent(waves[:, 1:] - waves[:, :-1], lines.sample_rate_hz, lines.num_seconds)
+    steepest = np.maximum(highest, -lowest) * lines.sample_rate_hz
+    return np.asarray(ranges / np.maximum(steepest, 1e-9), np.float32)
+
+
 def qrs_steepness(shape: Float32[np.ndarray, "line time"], sample_rate_hz: float) -> Float32[np.ndarray, "line time"]:
     """Return how steep every moment is, up or down."""
     reach = max(1, round(QRS_REACH_S * sample_rate_hz))
@@ -99,19 +118,22 @@ def qrs_steepness(shape: Float32[np.ndarray, "line time"], sample_rate_hz: float
 
 
 def amplitude_trusts(
-    lines: Lines, ranges: Float32[np.ndarray, "line second"], usual: Float32[np.ndarray, "line 1"]
+    lines: Lines,
+    ranges: Float32[np.ndarray, "line second"],
+    weak: Float32[np.ndarray, "line second"],
+    usual: Float32[np.ndarray, "line 1"],
 ) -> Trusts:
     """Return the trust left by the size: of the whole segment in millivolts, and of three seconds against the others.
 
     A segment in an unknown unit is only compared with itself.
     """
-    vanishing = falling(LOW_HALF * usual / np.maximum(ranges, 1e-9), 1, steepness=4)
+    vanishing = falling(LOW_HALF * usual / np.maximum(weak, 1e-9), 1, steepness=4)
+    magnified = falling(against_usual(ranges, usual), HIGH_HALF, steepness=8)
     factor = MILLIVOLTS.get(lines.unit.strip().lower())
     if factor is None:
-        return {Cause.LOW_AMPLITUDE: vanishing}
+        return {Cause.LOW_AMPLITUDE: vanishing, Cause.HIGH_AMPLITUDE: magnified}
     size_mv = np.maximum(usual * factor, 1e-9)
-    too_high = np.broadcast_to(falling(size_mv, HIGH_HALF_MV, steepness=4), ranges.shape)
     return {
         Cause.LOW_AMPLITUDE: vanishing * falling(LOW_HALF_MV / size_mv, 1, steepness=4),
-        Cause.HIGH_AMPLITUDE: too_high,
+        Cause.HIGH_AMPLITUDE: magnified * falling(size_mv, HIGH_HALF_MV, steepness=4),
     }

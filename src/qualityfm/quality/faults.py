@@ -96,7 +96,7 @@ def mains_level(
         return level
     frames = lines.frames(fast)
     for mains_hz in MAINS_HZ:
-        if lines.sample_rate_hz > 2 * (mains_hz + 1) and frames.shape[2] > max(NEIGHBOUR_HZ):
+        if lines.sample_rate_hz > 2 * (mains_hz + 1) and frames.shape[2] > len(NEIGHBOUR_HZ):
             amplitude, beside = mains_amplitude(frames, lines.sample_rate_hz, mains_hz)
             stands_out = np.clip(amplitude / np.maximum(beside, 1e-12) - MAINS_STANDS_OUT + 1, 0, 1)
             level = np.maximum(level, stands_out * against_usual(amplitude, usual))

@@ -8,8 +8,10 @@ rate or size matter. A ventricular flutter is a row of like waves. What is left 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from numba import njit
 
 from qualityfm.quality.measures import second_starts
@@ -20,6 +22,8 @@ NEAR_S = 0.18  # two events are not nearer to each other
 WIDE_S = 1.6  # an event is compared with the steepest within this time, before and after
 STEEP_SHARE = 0.35  # of the steepest there
 REACH = 20  # neighbours to either side that may explain an event
+LEAST_POWER = np.float32(1e-30)  # less is nothing to compare with
+ALIKE = 0.8  # correlation of two beats of one origin, or of one and another upside down
 SLOWEST_HZ = 2.5  # mean frequency of a fibrillation or flutter, at least
 GAINS = (0.6, 1.6)  # a beat may be explained by a smaller or larger one
 
@@ -96,10 +100,10 @@ def _unexplained(pieces: np.ndarray, powers: np.ndarray, count: int, best: np.nd
     best[:count] = np.inf
     second[:count] = np.inf
     for i in range(count):
-        if powers[i] <= 0:
+        if powers[i] <= LEAST_POWER:
             continue
         for j in range(i + 1, min(count, i + REACH + 1)):
-            if powers[j] <= 0:
+            if powers[j] <= LEAST_POWER:
                 continue
             together = np.float32(_together(pieces, i, j))
             gain = min(max(together / powers[j], low), high)
@@ -185,7 +189,36 @@ def oscillation_leakage(
 
 
 @njit(cache=True)
-def _departures(
+def _mirrored(pieces: np.ndarray, powers: np.ndarray, best: np.ndarray, count: int, is_mirrored: np.ndarray) -> None:
+    """Mark the events that are the best explained one upside down; if they are the more, the others are."""
+    model, num_alike, num_mirrored = -1, 0, 0
+    for i in range(count):
+        is_mirrored[i] = 0
+        if powers[i] > LEAST_POWER and (model < 0 or best[i] * powers[model] < best[model] * powers[i]):
+            model = i
+    if model < 0:
+        return
+    for i in range(count):
+        if powers[i] > LEAST_POWER:
+            likeness = _together(pieces, i, model) / (np.sqrt(powers[i]) * np.sqrt(powers[model]) + 1e-30)
+            is_mirrored[i] = (likeness > ALIKE) - (likeness < -ALIKE)
+            num_alike += likeness > ALIKE
+            num_mirrored += likeness < -ALIKE
+    wanted = -1 if num_mirrored <= num_alike else 1
+    for i in range(count):
+        is_mirrored[i] = is_mirrored[i] == wanted
+
+
+@njit(cache=True)
+def _count_by_second(
+    events: np.ndarray, is_counted: np.ndarray, count: int, rate_hz: float, number: np.ndarray
+) -> None:
+    for i in range(count):
+        number[min(int(events[i] / rate_hz), len(number) - 1)] += is_counted[i]
+
+
+@njit(cache=True)
+def _compare(
     lines: np.ndarray,
     steepness: np.ndarray,
     rate_hz: float,
@@ -194,25 +227,46 @@ def _departures(
     first: int,
     width: int,
     powers_left: np.ndarray,
+    num_events: np.ndarray,
+    num_mirrored: np.ndarray,
 ) -> None:
     room = lines.shape[1] // near + 2
     tops, events = np.zeros(room, np.int64), np.zeros(room, np.int64)
     pieces, powers = np.zeros((room, width), np.float32), np.zeros(room, np.float32)
-    best, second = np.zeros(room, np.float32), np.zeros(room, np.float32)
+    best, second, marks = np.zeros(room, np.float32), np.zeros(room, np.float32), np.zeros(room, np.int64)
     for i in range(lines.shape[0]):
         count = _find_events(steepness[i], near, wide, STEEP_SHARE, tops, events)
         _cut(lines[i], events, count, first, pieces, powers)
         _unexplained(pieces, powers, count, best, second)
+        _mirrored(pieces, powers, best, count, marks)
+        _count_by_second(events, marks, count, rate_hz, num_mirrored[i])
+        marks[:count] = 1
+        _count_by_second(events, marks, count, rate_hz, num_events[i])
         _by_second(events, second, count, width, rate_hz, powers, powers_left[i])
 
 
-def departures(
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """What the steep events of every second show.
+
+    Attributes:
+        departure: How far they depart from their nearest kin, as a deviation in the line's own unit.
+        number: How many there are.
+        num_mirrored: How many of them are upside down, compared with most of the line.
+    """
+
+    departure: Float32[np.ndarray, "line second"]
+    number: Int64[np.ndarray, "line second"]
+    num_mirrored: Int64[np.ndarray, "line second"]
+
+
+def compare_events(
     lines: Float32[np.ndarray, "line time"],
     steepness: Float32[np.ndarray, "line time"],
     sample_rate_hz: float,
     num_seconds: int,
-) -> Float32[np.ndarray, "line second"]:
-    """Return how far the beats of every second depart from their nearest kin, as a deviation in the line's own unit.
+) -> Events:
+    """Return how the beats of every second compare with others of their line.
 
     Args:
         lines: Waves of the heart without baseline and fast noise.
@@ -221,8 +275,9 @@ def departures(
         num_seconds: Seconds in a line.
     """
     power = np.zeros((len(lines), num_seconds), np.float32)
+    number, num_mirrored = np.zeros(power.shape, np.int64), np.zeros(power.shape, np.int64)
     first, width = round(WINDOW_S[0] * sample_rate_hz), round((WINDOW_S[1] - WINDOW_S[0]) * sample_rate_hz)
-    near = round(NEAR_S * sample_rate_hz)
+    near, wide = round(NEAR_S * sample_rate_hz), round(WIDE_S * sample_rate_hz)
     if lines.size and near >= 2:
-        _departures(lines, steepness, sample_rate_hz, near, round(WIDE_S * sample_rate_hz), first, width, power)
-    return np.sqrt(power)
+        _compare(lines, steepness, sample_rate_hz, near, wide, first, width, power, number, num_mirrored)
+    return Events(departure=np.sqrt(power), number=number, num_mirrored=num_mirrored)

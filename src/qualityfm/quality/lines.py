@@ -129,7 +129,7 @@ def falling(ratio: Float32[np.ndarray, "*shape"], half: float, steepness: int = 
         >>> falling(np.array([0.0, 2.0, 4.0]), half=2.0).round(2).tolist()
         [1.0, 0.5, 0.2]
     """
-    return np.asarray(1 / (1 + np.minimum(ratio / half, 1e6) ** steepness))
+    return np.asarray(1 / (1 + np.minimum(ratio / half, 1e4) ** steepness))
 
 
 def usual_range(
@@ -175,3 +175,11 @@ def lowest_near(values: Float32[np.ndarray, "line second"]) -> Float32[np.ndarra
 def low_stretch(ranges: Float32[np.ndarray, "line second"]) -> Float32[np.ndarray, "line second"]:
     """Return, for every second, the largest range of the three seconds in a row around it where that is smallest."""
     return lowest_near(highest_near(ranges))
+
+
+def near_sum(values: np.ndarray) -> np.ndarray:
+    """Return every second's sum with the two seconds beside it."""
+    total = values.copy()
+    total[:, 1:] += values[:, :-1]
+    total[:, :-1] += values[:, 1:]
+    return total

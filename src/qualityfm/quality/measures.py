@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 from numba import njit
 
-#: Mains frequencies of the world, and how far from each its neighbours are that must be quieter, Hz.
+#: Mains frequencies of the world, and how far below its neighbours are, which must be quieter, Hz.
 MAINS_HZ = (50.0, 60.0)
-NEIGHBOUR_HZ = (-6.0, -4.0, 4.0, 6.0)
+NEIGHBOUR_HZ = (-9.0, -7.0, -5.0, -3.0)
 
 
 @lru_cache(maxsize=64)

@@ -15,9 +15,10 @@ from qualityfm.quality.disturbance import (
     weak_ranges,
 )
 from qualityfm.quality.faults import MAINS_HALF, find_resting, flat_trust, mains_level, saturation_trust, spike_trust
-from qualityfm.quality.likeness import departures
-from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, usual_range
+from qualityfm.quality.likeness import compare_events
+from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, highest_near, lowest_near, usual_range
 from qualityfm.quality.measures import extent
+from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.waveform.filters import Band, split_bands
 
@@ -29,7 +30,7 @@ NOISE_HZ = 12.0  # above this a pulse has little but its upstrokes
 #: What the heart and breathing may do for free, and what more than that takes half the trust, in usual ranges:
 #: movement of the baseline (a pressure really rises and falls), noise between upstrokes, needles.
 BASELINE_FREE = {ChannelKind.PPG: 0.06, ChannelKind.ABP: 0.1}
-BASELINE_HALF = {ChannelKind.PPG: 0.32, ChannelKind.ABP: 0.6}
+BASELINE_HALF = {ChannelKind.PPG: 0.32, ChannelKind.ABP: 0.45}
 NOISE_FREE, NOISE_HALF = 0.0004, 0.0117
 SPIKE_HALF = 0.35
 BASELINE_RATE_HZ, PULSE_RATE_HZ = 12.0, 60.0  # at least; enough for what is left in these bands
@@ -38,6 +39,11 @@ MOTION = {
     ChannelKind.PPG: MotionModel(disturbed=(0.78, 2.75, 0.47, 4.86, 15.52), is_motion=(3.78, -2.9, -1.85, -7.77)),
     ChannelKind.ABP: MotionModel(disturbed=(3.16, -1.37, 0.22, 2.77, -0.71), is_motion=(5.27, -6.85, -1.98, -25.05)),
 }
+FLUSH_HALF = 1.0  # lowest sample of a second above the usual peak, in usual ranges
+FALL_HALF = 1.4  # steepest fall over steepest rise
+HIGH_HALF = 6.0  # range of a second, in usual ranges
+BEATING = 0.4  # range of a second that holds a beat, in usual ranges
+USUAL_RISE_S = {ChannelKind.PPG: 0.14, ChannelKind.ABP: 0.115}  # time that an upstroke takes to cross the range
 BURST_HALF = 3.0  # range of a second, in usual ranges
 LOW_HALF = 0.15  # size of a weak stretch, in usual ranges
 LAST_DIGIT = 1e-4  # range of a segment as a share of its level: nothing but the last digit moves
@@ -65,13 +71,18 @@ def judge_pulse(lines: Lines) -> Judgement:
     flat = flat_trust(lines, is_flat)
     is_usable = lines.has_samples & (flat > 0.5)
     usual = usual_range(ranges, is_usable)
-    steepness = upstroke_steepness(pulse, rate_hz / pulse_step)
-    departure = against_usual(departures(pulse, steepness, rate_hz / pulse_step, lines.num_seconds), usual)
+    slope = pulse_slope(pulse, rate_hz / pulse_step)
+    steepness = np.maximum(slope, 0)
+    events = compare_events(pulse, steepness, rate_hz / pulse_step, lines.num_seconds)
+    departure = against_usual(events.departure, usual)
+    falls, rises = extent(slope, rate_hz / pulse_step, lines.num_seconds)
+    rise_s = 2 * UPSTROKE_REACH_S * ranges / np.maximum(rises, 1e-9)
     mains = mains_level(lines, fast, usual)
     noise = quiet_noise(lines, fast, usual, mains, NOISE_HZ)
     movement = baseline_movement(lines, baseline, rate_hz / slow_step, usual)
     signs = motion_signs(departure, noise, movement, is_usable)
     low, high = pressure_trusts(lines, usual)
+    high = high * falling(against_usual(ranges, usual), HIGH_HALF, steepness=8) * flush_trust(lines, usual)
     trusts = {
         Cause.FLAT: flat,
         Cause.SATURATION: saturation_trust(lines, is_clipped),
@@ -82,19 +93,36 @@ def judge_pulse(lines: Lines) -> Judgement:
         Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF),
         Cause.LOW_AMPLITUDE: low * fading_trust(lines, weak_ranges(ranges, signs), usual),
         Cause.HIGH_AMPLITUDE: high,
+        Cause.INVERTED: np.maximum(inverted_trust(falls, rises), ranges < BEATING * usual).astype(np.float32),
+        **timescale_trust(events.number, rise_s, USUAL_RISE_S[lines.kind], ranges > BEATING * usual),
     }
     return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / pulse_step, signs=signs)
 
 
-def upstroke_steepness(
-    pulse: Float32[np.ndarray, "line time"], sample_rate_hz: float
-) -> Float32[np.ndarray, "line time"]:
-    """Return how steeply every moment rises; 0 where it falls."""
+def pulse_slope(pulse: Float32[np.ndarray, "line time"], sample_rate_hz: float) -> Float32[np.ndarray, "line time"]:
+    """Return how much every moment rises over a tenth of a second; negative where it falls."""
     reach = max(1, round(UPSTROKE_REACH_S * sample_rate_hz))
-    steepness = np.zeros_like(pulse)
+    slope = np.zeros_like(pulse)
     if pulse.shape[1] > 2 * reach:
-        np.maximum(pulse[:, 2 * reach :] - pulse[:, : -2 * reach], 0, out=steepness[:, reach:-reach])
-    return steepness
+        slope[:, reach:-reach] = pulse[:, 2 * reach :] - pulse[:, : -2 * reach]
+    return slope
+
+
+def inverted_trust(
+    falls: Float32[np.ndarray, "line second"], rises: Float32[np.ndarray, "line second"]
+) -> Float32[np.ndarray, "line second"]:
+    """Return the trust left where a pulse falls faster than it rises, for three seconds: blood arrives in a stroke."""
+    ratio = highest_near(-falls) / np.maximum(highest_near(rises), 1e-9)
+    return falling(lowest_near(ratio), FALL_HALF, steepness=8)
+
+
+def flush_trust(lines: Lines, usual: Float32[np.ndarray, "line 1"]) -> Float32[np.ndarray, "line second"]:
+    """Return the trust left in seconds that lie above the others' peaks by more than a pulse, as in a flushed line."""
+    if lines.kind != ChannelKind.ABP:
+        return np.ones((len(usual), lines.num_seconds), np.float32)
+    lowest, highest = lines.extent
+    above = against_usual(lowest - np.median(highest, axis=1, keepdims=True), usual)
+    return falling(np.maximum(above, 0), FLUSH_HALF, steepness=4)
 
 
 def fading_trust(

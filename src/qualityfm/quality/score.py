@@ -98,8 +98,8 @@ def _score_part(
     for c, judgement in judged.items():
         quality[:, c], causes[:, c] = _combine(judgement.trusts)
     for c, trust in agreement_trusts(config.channels, judged, quality).items():
-        quality[:, c] *= trust[:, None]
-        causes[:, c] |= np.where(trust < CAUSE_BELOW, int(Cause.DISAGREEMENT), 0).astype(np.uint16)[:, None]
+        quality[:, c] *= trust
+        causes[:, c] |= np.where(trust < CAUSE_BELOW, int(Cause.DISAGREEMENT), 0).astype(np.uint16)
     return quality, causes
 
 

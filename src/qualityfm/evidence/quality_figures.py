@@ -91,6 +91,17 @@ def figure_of(
     )
 
 
+def mean_figure(
+    names: tuple[str, str, str, str],
+    values: Float[np.ndarray, " sample"],
+    groups: np.ndarray,
+    rounds: int,
+    aim: str = "",
+) -> Figure:
+    """Return the mean of some values as a figure."""
+    return figure_of(names, lambda chosen: float(values[chosen].mean()), groups, rounds, aim)
+
+
 def add_noise(
     lines: Float32[np.ndarray, "line time"], bank: Float32[np.ndarray, "lead time"]
 ) -> Float32[np.ndarray, "snr line time"]:
@@ -140,7 +151,7 @@ def noise_figures(
         figures += _rank_figures(case, "QualityFM", ours, groups, rounds, "at least .95")
         named = np.mean([_is_named(score.causes, CAUSE_OF_NOISE[name]) for score in scores[-2:]], axis=0)
         names = ("noise stress", case, "QualityFM", "cause named in segments at 0 and -6 dB")
-        figures.append(figure_of(names, lambda i, named=named: float(named[i].mean()), groups, rounds, "at least .90"))
+        figures.append(mean_figure(names, named, groups, rounds, "at least .90"))
         some, some_groups = noisy[:, ::peer_every], groups[::peer_every]
         for peer_name, peer in peers_of(kind).items():
             theirs = np.array([peer_seconds(peer, part).mean(axis=1) for part in some])

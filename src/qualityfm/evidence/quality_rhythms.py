@@ -77,10 +77,10 @@ def pulse_figures(per_rhythm: int, rounds: int) -> list[Figure]:
         seconds[rhythm] = [_pulse_seconds(simulate(60_000 + i, settings), rhythm, i) for i in range(per_rhythm)]
     sinus, sinus_groups = (np.concatenate(p) for p in zip(*seconds.pop("sinus"), strict=True))
     figures = []
-    for rhythm, parts in seconds.items():
+    for name, parts in seconds.items():
         other, groups = (np.concatenate(p) for p in zip(*parts, strict=True))
         is_other = np.r_[np.ones(len(other), bool), np.zeros(len(sinus), bool)]
-        names = ("rhythm blindness", f"simulated ppg, {rhythm}", "QualityFM", MEASURE)
+        names = ("rhythm blindness", f"simulated ppg, {name}", "QualityFM", MEASURE)
         scores, both = np.r_[other, sinus], np.r_[groups, sinus_groups]
         figures.append(auc_figure(names, is_other, scores, both, rounds, AIM))
     return figures

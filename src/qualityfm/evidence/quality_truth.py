@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from qualityfm.evidence.intervals import Estimate
 from qualityfm.evidence.quality_data import RATE_HZ, one_channel, read_rows
-from qualityfm.evidence.quality_figures import Figure, auc_figure, figure_of
+from qualityfm.evidence.quality_figures import Figure, auc_figure, mean_figure
 from qualityfm.evidence.quality_peers import peer_seconds, peers_of
 from qualityfm.quality import judge_channels, score_block
 from qualityfm.records import GRADE_CUTS, ChannelKind, Recording
@@ -103,7 +103,7 @@ def _mean_figure(names: tuple[str, str, str, str], pairs: list[tuple[int, float]
         part, case, method, measure = names
         estimate = Estimate(value=mean, low=float("nan"), high=float("nan"))
         return Figure(part=part, case=case, method=method, measure=measure, estimate=estimate, num_records=1, aim=aim)
-    return figure_of(names, lambda i: float(values[i].mean()), groups, rounds, aim)
+    return mean_figure(names, values, groups, rounds, aim)
 
 
 def _peer_truth(patients: Sequence[Simulation], kind: ChannelKind, rounds: int) -> list[Figure]:
@@ -163,7 +163,7 @@ def twelve_lead_figures(folder: Path, rounds: int, every: int = 1) -> list[Figur
     ) + (() if in_folds is None else (("QualityFM's indices, trees in folds", in_folds > 0.5),)):
         is_right = (called == is_bad).astype(float)
         names = (part, case, name, "accuracy")
-        figures.append(figure_of(names, lambda i, right=is_right: float(right[i].mean()), groups, rounds))
+        figures.append(mean_figure(names, is_right, groups, rounds))
     return figures
 
 

@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float32, Int64
 from numba import njit
-from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import irfft, next_fast_len, rfft
 
 from qualityfm.quality.lines import Judgement
@@ -77,20 +76,30 @@ def _local_trust(
     num_seconds: int,
 ) -> Float32[np.ndarray, "segment second"]:
     """Return the trust left by how well three seconds around each second keep the segment's agreement at its delay."""
-    num_steps = ecg.shape[1]
-    index = np.minimum(np.arange(num_steps) + delay[:, None], num_steps - 1)
-    shifted = np.take_along_axis(pulse, index, axis=1)
-    low, middle, high = shifted[:, :-2], shifted[:, 1:-1], shifted[:, 2:]  # a beat may come a step early or late
-    shifted[:, 1:-1] = np.maximum(np.maximum(low, middle), high)
-    first = (np.arange(num_seconds) * num_steps) // num_seconds
-    sums = np.add.reduceat(np.stack((ecg, shifted, ecg * ecg, shifted * shifted, ecg * shifted)), first, axis=2)
-    around = sliding_window_view(np.pad(sums, ((0, 0), (0, 0), (1, 1)), mode="edge"), 3, axis=2).mean(axis=3)
-    e, p, ee, pp, ep = around * (num_seconds / num_steps)
-    spread = np.sqrt(np.maximum(ee - e * e, 0) * np.maximum(pp - p * p, 0))
-    share = (ep - e * p) / np.maximum(spread, 1e-9) / np.maximum(together, 1e-9)[:, None]
+    share, spread = np.empty((2, len(ecg), num_seconds), np.float32)
+    _local_shares(ecg, pulse, delay, share, spread)
+    share /= np.maximum(together, 1e-9)[:, None]
     trust = LEAST_TRUST + (1 - LEAST_TRUST) * np.clip((share - LOCAL_NO) / (LOCAL_YES - LOCAL_NO), 0, 1)
-    is_still = ee - e * e < STILL_SHARE * np.median(ee - e * e, axis=1, keepdims=True)  # a pause agrees with anything
+    is_still = spread < STILL_SHARE * np.median(spread, axis=1, keepdims=True)  # a pause agrees with anything
     return np.where((together < SURELY)[:, None] | is_still, 1, trust).astype(np.float32)
+
+
+@njit(cache=True)
+def _local_shares(ecg: np.ndarray, pulse: np.ndarray, delay: np.ndarray, share: np.ndarray, spread: np.ndarray) -> None:
+    """Write the correlation within three seconds, at a delay that may be a step off, and the spread of the ECG."""
+    num_steps, num_seconds = ecg.shape[1], share.shape[1]
+    for i in range(len(ecg)):
+        for s in range(num_seconds):
+            begin, end = max(s - 1, 0) * num_steps // num_seconds, min(s + 2, num_seconds) * num_steps // num_seconds
+            e, p, ee, pp, ep = 0.0, 0.0, 0.0, 0.0, 0.0
+            for t in range(begin, end):
+                u = min(t + delay[i], num_steps - 2)
+                x, y = ecg[i, t], max(pulse[i, max(u - 1, 0)], pulse[i, u], pulse[i, u + 1])
+                e, p, ee, pp, ep = e + x, p + y, ee + x * x, pp + y * y, ep + x * y
+            count = max(end - begin, 1)
+            spread[i, s] = max(ee - e * e / count, 0.0) / count
+            size = spread[i, s] * count * max(pp - p * p / count, 0.0)
+            share[i, s] = (ep - e * p / count) / max(np.sqrt(size), 1e-9)
 
 
 def _trust(correlation: Float32[np.ndarray, " segment"]) -> Float32[np.ndarray, " segment"]:

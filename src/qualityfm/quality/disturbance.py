@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from qualityfm.quality.lines import Lines, against_usual, falling, highest_near, low_stretch, middle_of, near_sum
-from qualityfm.quality.measures import extent, quiet_level
+from qualityfm.quality.lines import Lines, against_usual, falling, highest_near, low_stretch, near_sum
+from qualityfm.quality.measures import extent, middle_of, quiet_level
 
 #: Which of the ordered sizes of a second's fast samples is its noise: complexes and upstrokes may fill two thirds of
 #: the time. Our own choice, docs/decisions/0004.
@@ -42,14 +42,10 @@ def baseline_movement(
     return against_usual(highest_near(highest) + highest_near(-lowest), usual)
 
 
-def quiet_noise(
-    lines: Lines,
-    fast: Float32[np.ndarray, "line time"],
-    usual: Float32[np.ndarray, "line 1"],
-    mains: Float32[np.ndarray, "line second"],
-    above_hz: float,
+def quiet_size(
+    lines: Lines, fast: Float32[np.ndarray, "line time"], usual: Float32[np.ndarray, "line 1"], above_hz: float
 ) -> Float32[np.ndarray, "line second"]:
-    """Return the size of fast activity *between* the steep parts of the beats, in usual ranges, mains hum left out.
+    """Return the size of fast activity *between* the steep parts of the beats, in usual ranges.
 
     A low quantile of its size over a second does not see QRS complexes or upstrokes as long as they leave a third of
     the time, which narrow ones do at any rate; broad ones have little that fast. No beat is sought.
@@ -58,13 +54,18 @@ def quiet_noise(
         lines: Prepared lines.
         fast: Their part above `above_hz`.
         usual: Usual range of every line.
-        mains: Amplitude of mains hum, in usual ranges.
         above_hz: Where noise begins; a line sampled too slowly to hold any has none.
     """
     if lines.sample_rate_hz < 2.2 * above_hz:
         return np.zeros((len(fast), lines.num_seconds), np.float32)
-    level = against_usual(quiet_level(fast, lines.sample_rate_hz, lines.num_seconds, QUIET_QUANTILE), usual)
-    return np.sqrt(np.maximum(level**2 - (QUIET_OF_SINE * mains) ** 2, 0))
+    return against_usual(quiet_level(fast, lines.sample_rate_hz, lines.num_seconds, QUIET_QUANTILE), usual)
+
+
+def without_mains(
+    quiet: Float32[np.ndarray, "line second"], mains: Float32[np.ndarray, "line second"]
+) -> Float32[np.ndarray, "line second"]:
+    """Return the size of noise that is not mains hum of the amplitude given."""
+    return np.asarray(np.sqrt(np.maximum(quiet**2 - (QUIET_OF_SINE * mains) ** 2, 0)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +90,6 @@ MOTION_FREE, MOTION_HALF = 0.11, 0.55
 
 #: Share of mirrored beats that makes a second inverted, and the trust that is left: its timing.
 MIRRORED_SHARE, MIRRORED_TRUST = 0.5, 0.5
-
-#: Noise over that of the still seconds that shows a weak signal to be one.
-NOISE_RISES = 2.0
 
 #: Added before logarithms, in usual ranges, and as the least level that seconds are compared with.
 LEAST_DEPARTURE, LEAST_NOISE = 0.01, 0.001
@@ -126,7 +124,9 @@ def motion_probability(
     signs: Float32[np.ndarray, "line second sign"], model: MotionModel
 ) -> Float32[np.ndarray, "line second"]:
     """Return how likely each second is disturbed, and that by motion."""
-    return _probability(signs[..., :4], model.disturbed) * _probability(signs[..., [0, 1, 4]], model.is_motion)
+    return np.asarray(
+        _probability(signs[..., :4], model.disturbed) * _probability(signs[..., [0, 1, 4]], model.is_motion)
+    )
 
 
 def _probability(signs: Float32[np.ndarray, "line second sign"], weights: tuple[float, ...]) -> np.ndarray:
@@ -135,14 +135,14 @@ def _probability(signs: Float32[np.ndarray, "line second sign"], weights: tuple[
 
 
 def weak_ranges(
-    ranges: Float32[np.ndarray, "line second"], signs: Float32[np.ndarray, "line second sign"]
+    ranges: Float32[np.ndarray, "line second"], signs: Float32[np.ndarray, "line second sign"], reach: int, rise: float
 ) -> Float32[np.ndarray, "line second"]:
     """Return how small a line is around every second: a pause is no weakness.
 
-    A second counts by itself if its noise rises as it shrinks, as with a loose electrode or an amplifier that gains;
-    otherwise three small seconds in a row count.
+    A second counts by itself if its noise rises `rise` times over that of the still seconds as it shrinks, as with a
+    loose electrode or an amplifier that gains; otherwise 2 * reach + 1 small seconds in a row count.
     """
-    return np.where(signs[..., 3] > np.log(NOISE_RISES), ranges, low_stretch(ranges))
+    return np.where(signs[..., 3] > np.log(rise), ranges, low_stretch(ranges, reach))
 
 
 def burst_trust(

@@ -12,8 +12,9 @@ from qualityfm.quality.disturbance import (
     likeness_trust,
     mirror_trust,
     motion_signs,
-    quiet_noise,
+    quiet_size,
     weak_ranges,
+    without_mains,
 )
 from qualityfm.quality.faults import MAINS_HALF, find_resting, flat_trust, mains_level, saturation_trust, spike_trust
 from qualityfm.quality.likeness import compare_events, oscillation_leakage
@@ -34,12 +35,14 @@ QRS_REACH_S = 0.016  # a difference over twice this time answers most to QRS com
 #: What the heart and breathing may do for free, and what more than that takes half the trust, in usual ranges.
 BASELINE_FREE, BASELINE_HALF = 0.03, 0.28  # movement of the baseline
 NOISE_FREE, NOISE_HALF = 0.001, 0.0145  # size of the noise between QRS complexes
-MOTION = MotionModel(disturbed=(2.4, 1.25, -0.31, 2.02, 11.93), is_motion=(3.93, -3.13, -1.56, -8.05))
+MOTION = MotionModel(disturbed=(2.65, 0.55, -0.7, 2.84, 8.6), is_motion=(4.3, -3.27, -1.63, -7.39))
 STEADY_LEAKAGE = (0.4, 0.5)  # an oscillation is steady below, and not above
 BEATING = 0.4  # range of a second that holds a beat, in usual ranges
 USUAL_RISE_S = 0.02  # time that the steepest part of a QRS complex takes to cross its range
 BURST_HALF = 4.0  # range of a second, in usual ranges
 SPIKE_HALF = 0.9  # needle, in usual ranges
+WEAK_REACH = 2  # five seconds in a row: asystole, too, is named at last
+NOISE_RISES = 1.5  # or one second whose noise is so many times that of the still ones
 LOW_HALF = 0.18  # size of a weak stretch, in usual ranges
 HIGH_HALF = 6.0  # range of a second, in usual ranges
 LOW_HALF_MV = 0.05  # usual range of a segment
@@ -70,9 +73,11 @@ def judge_ecg(lines: Lines) -> Judgement:
     events = compare_events(shape, steepness, rate_hz / shape_step, lines.num_seconds)
     unsteady = unsteadiness(shape, rate_hz / shape_step, lines.num_seconds)
     departure = against_usual(events.departure, usual) * unsteady
-    mains = mains_level(lines, fast, usual)
-    noise = quiet_noise(lines, fast, usual, mains, NOISE_HZ)
+    quiet = quiet_size(lines, fast, usual, NOISE_HZ)
+    mains = mains_level(lines, fast, quiet, usual)
+    noise = without_mains(quiet, mains)
     movement = baseline_movement(lines, baseline, rate_hz / slow_step, usual)
+    known = np.where(lines.has_samples, ranges, usual)  # what is missing is not weak
     signs = motion_signs(departure, noise, movement, is_usable)
     trusts = {
         Cause.FLAT: flat,
@@ -86,7 +91,7 @@ def judge_ecg(lines: Lines) -> Judgement:
         **timescale_trust(
             events.number, rise_time(waves, ranges, lines), USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)
         ),
-        **amplitude_trusts(lines, ranges, weak_ranges(ranges, signs), usual),
+        **amplitude_trusts(lines, ranges, weak_ranges(known, signs, WEAK_REACH, NOISE_RISES), usual),
     }
     return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / shape_step, signs=signs)
 

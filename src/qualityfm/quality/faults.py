@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from numba import njit
 
+from qualityfm.quality.disturbance import QUIET_OF_SINE
 from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, usual_range
 from qualityfm.quality.measures import MAINS_HZ, NEIGHBOUR_HZ, extent, mains_amplitude, needle_heights
 from qualityfm.records import Cause, ChannelKind
@@ -23,6 +24,7 @@ SPIKE_S = (0.016, 0.04)  # half widths of what is too narrow for a heart
 NEEDLE_OF_NOISE = 12.0  # height of the highest needle in a second of white noise, over the level of that noise
 BURST_FREE = 1.2  # size of fast activity, over the line's usual one, that is no needle
 MAINS_HALF = 0.03  # amplitude of mains hum, in usual ranges, that takes half the trust
+MAINS_LEAST = 0.01  # amplitude that is not looked for
 MAINS_STANDS_OUT = 3.0  # and how much larger it is than what is beside it: a steep beat is as large everywhere
 
 
@@ -74,32 +76,37 @@ def spike_trust(
         usual: Usual range of every line.
         half_ranges: Height of a needle, in usual ranges, that takes half the trust.
     """
-    heights = [needle_heights(lines.values, lines.sample_rate_hz, lines.num_seconds, reach_s) for reach_s in SPIKE_S]
-    height = against_usual(np.maximum(*heights), usual) - NEEDLE_OF_NOISE * noise
     lowest, highest = extent(fast, lines.sample_rate_hz, lines.num_seconds)
     burst = against_usual(highest - lowest, usual_range(highest - lowest, lines.has_samples))
+    heights = [needle_heights(lines.values, lines.sample_rate_hz, s, burst > BURST_FREE) for s in SPIKE_S]
+    height = against_usual(np.maximum(*heights), usual) - NEEDLE_OF_NOISE * noise
     return falling(np.maximum(height, 0) / half_ranges * np.clip(burst - BURST_FREE, 0, 1), 1, steepness=4)
 
 
 def mains_level(
-    lines: Lines, fast: Float32[np.ndarray, "line time"], usual: Float32[np.ndarray, "line 1"]
+    lines: Lines,
+    fast: Float32[np.ndarray, "line time"],
+    quiet: Float32[np.ndarray, "line second"],
+    usual: Float32[np.ndarray, "line 1"],
 ) -> Float32[np.ndarray, "line second"]:
     """Return the amplitude of mains hum in every second, in usual ranges; 0 where nothing stands out.
 
     Args:
         lines: Prepared lines.
         fast: Their part above what the heart has most.
+        quiet: How large it is between the beats, in usual ranges: lines too quiet to hold any hum are passed over.
         usual: Usual range of every line.
     """
     level = np.zeros((len(fast), lines.num_seconds), np.float32)
-    if not fast.size:
+    loud = np.flatnonzero((quiet > QUIET_OF_SINE * MAINS_LEAST).any(axis=1))
+    if not fast.size or not len(loud):
         return level
-    frames = lines.frames(fast)
+    frames = lines.frames(fast[loud])
     for mains_hz in MAINS_HZ:
         if lines.sample_rate_hz > 2 * (mains_hz + 1) and frames.shape[2] > len(NEIGHBOUR_HZ):
             amplitude, beside = mains_amplitude(frames, lines.sample_rate_hz, mains_hz)
             stands_out = np.clip(amplitude / np.maximum(beside, 1e-12) - MAINS_STANDS_OUT + 1, 0, 1)
-            level = np.maximum(level, stands_out * against_usual(amplitude, usual))
+            level[loud] = np.maximum(level[loud], stands_out * against_usual(amplitude, usual[loud]))
     return level
 
 
@@ -114,7 +121,7 @@ def find_resting(
     """
     is_flat, is_clipped = np.zeros(lines.values.shape, bool), np.zeros(lines.values.shape, bool)
     if lines.values.size:
-        median = np.median(lines.values[:, :: max(1, int(lines.sample_rate_hz // 25))], axis=1)
+        median = np.median(lines.values[:, :: max(1, int(lines.sample_rate_hz // 6))], axis=1)
         _mark_resting(
             lines.values,
             lines.is_real,

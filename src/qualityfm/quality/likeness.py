@@ -1,7 +1,7 @@
 """How well another beat explains each beat: the sight of movement inside the heart's own band.
 
 Two beats of one origin look alike whenever they come; a movement of the electrode or the probe looks like nothing
-else. Every steep event (a QRS complex, an upstroke) is compared with its neighbours in time, and the second best match
+else. Every steep event (a QRS complex, an upstroke) is compared with its neighbours in time, and the best match
 counts: so two ectopic beats of one focus explain each other, and neither the times between beats nor their number,
 rate or size matter. A ventricular flutter is a row of like waves. What is left is movement that no other beat shows.
 """
@@ -21,11 +21,11 @@ WINDOW_S = (-0.2, 0.4)  # around the steepest moment; the T wave lies inside, th
 NEAR_S = 0.18  # two events are not nearer to each other
 WIDE_S = 1.6  # an event is compared with the steepest within this time, before and after
 STEEP_SHARE = 0.35  # of the steepest there
-REACH = 20  # neighbours to either side that may explain an event
+REACH = 16  # neighbours to either side that may explain an event
 LEAST_POWER = np.float32(1e-30)  # less is nothing to compare with
 ALIKE = 0.8  # correlation of two beats of one origin, or of one and another upside down
-SLOWEST_HZ = 2.5  # mean frequency of a fibrillation or flutter, at least
-GAINS = (0.6, 1.6)  # a beat may be explained by a smaller or larger one
+SLOWEST_HZ = 2.0  # mean frequency of a fibrillation or flutter, at least
+GAINS = (0.4, 2.5)  # a beat may be explained by a smaller or larger one
 
 
 @njit(cache=True)
@@ -58,58 +58,44 @@ def _find_events(
     return count
 
 
-@njit(cache=True, fastmath=True)
-def _together(pieces: np.ndarray, i: int, j: int) -> float:
-    total = np.float32(0)
-    for k in range(pieces.shape[1]):
-        total += pieces[i, k] * pieces[j, k]
-    return total
-
-
 @njit(cache=True)
-def _cut(line: np.ndarray, events: np.ndarray, count: int, first: int, pieces: np.ndarray, powers: np.ndarray) -> None:
+def _cut(
+    line: np.ndarray, events: np.ndarray, count: int, first: int, width: int, pieces: np.ndarray, powers: np.ndarray
+) -> None:
     """Write the piece of the line around every event, without its mean, and its power; -1 where it leaves the line."""
-    width = pieces.shape[1]
     for i in range(count):
         begin = events[i] + first
         if begin < 0 or begin + width > len(line):
             powers[i] = -1
+            pieces[i] = 0
             continue
         mean = np.float32(0)
         for k in range(width):
             mean += line[begin + k]
         mean /= width
+        powers[i] = 0
         for k in range(width):
             pieces[i, k] = line[begin + k] - mean
-        powers[i] = _together(pieces, i, i)
+            powers[i] += pieces[i, k] ** 2
 
 
 @njit(cache=True)
-def _offer(rest: float, i: int, best: np.ndarray, second: np.ndarray) -> None:
-    if rest < best[i]:
-        second[i] = best[i]
-        best[i] = rest
-    elif rest < second[i]:
-        second[i] = rest
-
-
-@njit(cache=True)
-def _unexplained(pieces: np.ndarray, powers: np.ndarray, count: int, best: np.ndarray, second: np.ndarray) -> None:
-    """Write what the best and the second best explanation of every piece leave of its power; infinite where none."""
+def _unexplained(alike: np.ndarray, powers: np.ndarray, count: int, best: np.ndarray) -> None:
+    """Write what the best explanation of every piece leaves of its power; infinite where there is none."""
     low, high = np.float32(GAINS[0]), np.float32(GAINS[1])
     best[:count] = np.inf
-    second[:count] = np.inf
+    inverse = np.float32(1) / np.maximum(powers[:count], LEAST_POWER)
     for i in range(count):
         if powers[i] <= LEAST_POWER:
             continue
         for j in range(i + 1, min(count, i + REACH + 1)):
             if powers[j] <= LEAST_POWER:
                 continue
-            together = np.float32(_together(pieces, i, j))
-            gain = min(max(together / powers[j], low), high)
-            _offer(powers[i] - 2 * gain * together + gain * gain * powers[j], i, best, second)
-            gain = min(max(together / powers[i], low), high)
-            _offer(powers[j] - 2 * gain * together + gain * gain * powers[i], j, best, second)
+            together = alike[i, j]
+            gain = min(max(together * inverse[j], low), high)
+            best[i] = min(best[i], powers[i] - 2 * gain * together + gain * gain * powers[j])
+            gain = min(max(together * inverse[i], low), high)
+            best[j] = min(best[j], powers[j] - 2 * gain * together + gain * gain * powers[i])
 
 
 @njit(cache=True)
@@ -189,7 +175,7 @@ def oscillation_leakage(
 
 
 @njit(cache=True)
-def _mirrored(pieces: np.ndarray, powers: np.ndarray, best: np.ndarray, count: int, is_mirrored: np.ndarray) -> None:
+def _mirrored(alike: np.ndarray, powers: np.ndarray, best: np.ndarray, count: int, is_mirrored: np.ndarray) -> None:
     """Mark the events that are the best explained one upside down; if they are the more, the others are."""
     model, num_alike, num_mirrored = -1, 0, 0
     for i in range(count):
@@ -200,7 +186,7 @@ def _mirrored(pieces: np.ndarray, powers: np.ndarray, best: np.ndarray, count: i
         return
     for i in range(count):
         if powers[i] > LEAST_POWER:
-            likeness = _together(pieces, i, model) / (np.sqrt(powers[i]) * np.sqrt(powers[model]) + 1e-30)
+            likeness = alike[i, model] / (np.sqrt(powers[i]) * np.sqrt(powers[model]) + 1e-30)
             is_mirrored[i] = (likeness > ALIKE) - (likeness < -ALIKE)
             num_alike += likeness > ALIKE
             num_mirrored += likeness < -ALIKE
@@ -232,17 +218,19 @@ def _compare(
 ) -> None:
     room = lines.shape[1] // near + 2
     tops, events = np.zeros(room, np.int64), np.zeros(room, np.int64)
-    pieces, powers = np.zeros((room, width), np.float32), np.zeros(room, np.float32)
-    best, second, marks = np.zeros(room, np.float32), np.zeros(room, np.float32), np.zeros(room, np.int64)
+    pieces = np.zeros((room, width), np.float32)
+    powers = np.zeros(room, np.float32)
+    best, marks = np.zeros(room, np.float32), np.zeros(room, np.int64)
     for i in range(lines.shape[0]):
         count = _find_events(steepness[i], near, wide, STEEP_SHARE, tops, events)
-        _cut(lines[i], events, count, first, pieces, powers)
-        _unexplained(pieces, powers, count, best, second)
-        _mirrored(pieces, powers, best, count, marks)
+        _cut(lines[i], events, count, first, width, pieces, powers)
+        alike = np.dot(pieces[:count], pieces[:count].T)  # every event with every other
+        _unexplained(alike, powers, count, best)
+        _mirrored(alike, powers, best, count, marks)
         _count_by_second(events, marks, count, rate_hz, num_mirrored[i])
         marks[:count] = 1
         _count_by_second(events, marks, count, rate_hz, num_events[i])
-        _by_second(events, second, count, width, rate_hz, powers, powers_left[i])
+        _by_second(events, best, count, width, rate_hz, powers, powers_left[i])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from qualityfm.quality.measures import extent, share
+from qualityfm.quality.measures import extent, middle_of, share
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import MAX_ABS_SAMPLE
 from qualityfm.waveform.filters import fill_missing
@@ -142,16 +142,6 @@ def usual_range(
     return middle_of(ranges, is_usable, USUAL_QUANTILE)
 
 
-def middle_of(
-    values: Float32[np.ndarray, "line second"], is_usable: Bool[np.ndarray, "line second"], quantile: float
-) -> Float32[np.ndarray, "line 1"]:
-    """Return a quantile of the usable seconds of every line; 0 for a line without any."""
-    counts = is_usable.sum(axis=1, keepdims=True)
-    ordered = np.sort(np.where(is_usable, values, np.inf), axis=1)
-    middle = np.take_along_axis(ordered, (np.maximum(counts - 1, 0) * quantile).astype(int), axis=1)
-    return np.where(counts > 0, middle, 0).astype(np.float32)
-
-
 def against_usual(
     sizes: Float32[np.ndarray, "line second"], usual: Float32[np.ndarray, "line 1"]
 ) -> Float32[np.ndarray, "line second"]:
@@ -172,9 +162,13 @@ def lowest_near(values: Float32[np.ndarray, "line second"]) -> Float32[np.ndarra
     return -highest_near(-values)
 
 
-def low_stretch(ranges: Float32[np.ndarray, "line second"]) -> Float32[np.ndarray, "line second"]:
-    """Return, for every second, the largest range of the three seconds in a row around it where that is smallest."""
-    return lowest_near(highest_near(ranges))
+def low_stretch(ranges: Float32[np.ndarray, "line second"], reach: int) -> Float32[np.ndarray, "line second"]:
+    """Return the largest range in the smallest stretch of 2 * reach + 1 seconds that holds each second."""
+    for _ in range(reach):
+        ranges = highest_near(ranges)
+    for _ in range(reach):
+        ranges = lowest_near(ranges)
+    return ranges
 
 
 def near_sum(values: np.ndarray) -> np.ndarray:

@@ -11,8 +11,9 @@ from qualityfm.quality.disturbance import (
     burst_trust,
     likeness_trust,
     motion_signs,
-    quiet_noise,
+    quiet_size,
     weak_ranges,
+    without_mains,
 )
 from qualityfm.quality.faults import MAINS_HALF, find_resting, flat_trust, mains_level, saturation_trust, spike_trust
 from qualityfm.quality.likeness import compare_events
@@ -36,8 +37,8 @@ SPIKE_HALF = 0.35
 BASELINE_RATE_HZ, PULSE_RATE_HZ = 12.0, 60.0  # at least; enough for what is left in these bands
 UPSTROKE_REACH_S = 0.05  # a difference over twice this time answers most to upstrokes (5 Hz)
 MOTION = {
-    ChannelKind.PPG: MotionModel(disturbed=(0.78, 2.75, 0.47, 4.86, 15.52), is_motion=(3.78, -2.9, -1.85, -7.77)),
-    ChannelKind.ABP: MotionModel(disturbed=(3.16, -1.37, 0.22, 2.77, -0.71), is_motion=(5.27, -6.85, -1.98, -25.05)),
+    ChannelKind.PPG: MotionModel(disturbed=(0.46, 3.13, 0.94, 4.21, 16.6), is_motion=(3.43, -2.54, -1.34, -5.21)),
+    ChannelKind.ABP: MotionModel(disturbed=(2.64, -0.15, 0.99, 0.64, 5.0), is_motion=(6.59, -7.09, -1.9, -21.18)),
 }
 FLUSH_HALF = 1.0  # lowest sample of a second above the usual peak, in usual ranges
 FALL_HALF = 1.4  # steepest fall over steepest rise
@@ -45,6 +46,8 @@ HIGH_HALF = 6.0  # range of a second, in usual ranges
 BEATING = 0.4  # range of a second that holds a beat, in usual ranges
 USUAL_RISE_S = {ChannelKind.PPG: 0.14, ChannelKind.ABP: 0.115}  # time that an upstroke takes to cross the range
 BURST_HALF = 3.0  # range of a second, in usual ranges
+WEAK_REACH = 1  # three seconds in a row
+NOISE_RISES = 2.0  # or one second whose noise is so many times that of the still ones
 LOW_HALF = 0.15  # size of a weak stretch, in usual ranges
 LAST_DIGIT = 1e-4  # range of a segment as a share of its level: nothing but the last digit moves
 OUTSIDE_HALF = 0.1  # share of the samples of a second outside of arterial pressures
@@ -77,9 +80,11 @@ def judge_pulse(lines: Lines) -> Judgement:
     departure = against_usual(events.departure, usual)
     falls, rises = extent(slope, rate_hz / pulse_step, lines.num_seconds)
     rise_s = 2 * UPSTROKE_REACH_S * ranges / np.maximum(rises, 1e-9)
-    mains = mains_level(lines, fast, usual)
-    noise = quiet_noise(lines, fast, usual, mains, NOISE_HZ)
+    quiet = quiet_size(lines, fast, usual, NOISE_HZ)
+    mains = mains_level(lines, fast, quiet, usual)
+    noise = without_mains(quiet, mains)
     movement = baseline_movement(lines, baseline, rate_hz / slow_step, usual)
+    known = np.where(lines.has_samples, ranges, usual)  # what is missing is not weak
     signs = motion_signs(departure, noise, movement, is_usable)
     low, high = pressure_trusts(lines, usual)
     high = high * falling(against_usual(ranges, usual), HIGH_HALF, steepness=8) * flush_trust(lines, usual)
@@ -91,7 +96,7 @@ def judge_pulse(lines: Lines) -> Judgement:
         Cause.POWER_LINE: falling(mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION[lines.kind]),
         Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF),
-        Cause.LOW_AMPLITUDE: low * fading_trust(lines, weak_ranges(ranges, signs), usual),
+        Cause.LOW_AMPLITUDE: low * fading_trust(lines, weak_ranges(known, signs, WEAK_REACH, NOISE_RISES), usual),
         Cause.HIGH_AMPLITUDE: high,
         Cause.INVERTED: np.maximum(inverted_trust(falls, rises), ranges < BEATING * usual).astype(np.float32),
         **timescale_trust(events.number, rise_s, USUAL_RISE_S[lines.kind], ranges > BEATING * usual),

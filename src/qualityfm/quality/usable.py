@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt16
+from jaxtyping import Bool, Float, Float32, Int64, UInt16
+from numba import njit
 
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind
 
@@ -52,17 +53,18 @@ def usable_for(
     stretch = np.minimum(STRETCH_S, np.maximum(num_seconds, 1))
 
     def any_of(rule: Callable[[Trusted], np.ndarray], trust: np.ndarray, slots: list[int]) -> np.ndarray:
-        return np.array([rule(trust[:, c]) for c in slots]).any(axis=0) if slots else np.zeros(len(quality), bool)
+        found = [rule(trust[:, c]) for c in slots]
+        return np.asarray(np.any(found, axis=0)) if found else np.zeros(len(quality), bool)
 
     def lasting(trust: Trusted) -> np.ndarray:
-        return longest_run(trust) >= stretch
+        return np.asarray(longest_run(trust) >= stretch)
 
     def for_rhythm(trust: Trusted) -> np.ndarray:
-        return lasting(trust) & (trust.sum(axis=1) >= RHYTHM_SHARE * num_seconds)
+        return np.asarray(lasting(trust) & (trust.sum(axis=1) >= RHYTHM_SHARE * num_seconds))
 
     def for_vt(trust: Trusted) -> np.ndarray:
         is_short = longest_run(~trust & is_inside) <= MAX_VT_GAP_S
-        return lasting(trust) & is_short & (trust.sum(axis=1) >= VT_SHARE * num_seconds)
+        return np.asarray(lasting(trust) & is_short & (trust.sum(axis=1) >= VT_SHARE * num_seconds))
 
     ecgs = [c for c, kind in enumerate(kinds) if kind == ChannelKind.ECG]
     beats = [c for c, kind in enumerate(kinds) if kind != ChannelKind.OTHER]
@@ -75,15 +77,22 @@ def usable_for(
     }
 
 
-def longest_run(is_marked: Trusted) -> np.ndarray:
+@njit(cache=True)
+def _longest_run(is_marked: np.ndarray, longest: np.ndarray) -> None:
+    for i in range(is_marked.shape[0]):
+        running = 0
+        for s in range(is_marked.shape[1]):
+            running = running + 1 if is_marked[i, s] else 0
+            longest[i] = max(longest[i], running)
+
+
+def longest_run(is_marked: Trusted) -> Int64[np.ndarray, " segment"]:
     """Return the length of the longest run of marked seconds in every segment.
 
     Example:
         >>> longest_run(np.array([[True, False, True, True]])).tolist()
         [2]
     """
-    longest = running = np.zeros(len(is_marked), int)
-    for column in is_marked.T:
-        running = (running + 1) * column
-        longest = np.maximum(longest, running)
+    longest = np.zeros(len(is_marked), np.int64)
+    _longest_run(is_marked, longest)
     return longest

@@ -18,6 +18,8 @@ from qualityfm.quality.measures import extent, middle_of, quiet_level
 QUIET_QUANTILE = 0.3
 #: The same quantile of the sizes of a sine of amplitude 1, so that mains hum is not noise as well.
 QUIET_OF_SINE = float(np.sin(np.pi / 2 * QUIET_QUANTILE))
+#: The largest it can be where a period holds few samples: 50 Hz at 125 Hz has five different ones in two periods.
+MAINS_COVERS = 0.75
 
 #: Which of a line's ordered seconds shows how much its beats depart from each other, and how quiet it is, where
 #: nothing moves it. Our own choice, docs/decisions/0009.
@@ -65,7 +67,7 @@ def without_mains(
     quiet: Float32[np.ndarray, "line second"], mains: Float32[np.ndarray, "line second"]
 ) -> Float32[np.ndarray, "line second"]:
     """Return the size of noise that is not mains hum of the amplitude given."""
-    return np.asarray(np.sqrt(np.maximum(quiet**2 - (QUIET_OF_SINE * mains) ** 2, 0)))
+    return np.asarray(np.sqrt(np.maximum(quiet**2 - (MAINS_COVERS * mains) ** 2, 0)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,8 +65,9 @@ def judge_ecg(lines: Lines) -> Judgement:
     )
     lowest, highest = extent(waves, rate_hz, lines.num_seconds)
     ranges = highest - lowest
-    is_flat, is_clipped = find_resting(lines, usual_range(ranges, lines.has_samples))
-    flat = flat_trust(lines, is_flat)
+    whole_range = usual_range(ranges, lines.has_samples)
+    is_flat, is_clipped = find_resting(lines, whole_range)
+    flat = flat_trust(lines, is_flat, whole_range)
     is_usable = lines.has_samples & (flat > 0.5)
     usual = usual_range(ranges, is_usable)
     steepness = qrs_steepness(shape, rate_hz / shape_step)

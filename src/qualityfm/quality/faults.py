@@ -31,8 +31,9 @@ MAINS_STANDS_OUT = 3.0  # and how much larger it is than what is beside it: a st
 def judge_faults(lines: Lines) -> Judgement:
     """Return the trust in every second of lines of which nothing is known but their samples, by cause."""
     lowest, highest = lines.extent
-    is_flat, is_clipped = find_resting(lines, usual_range(highest - lowest, lines.has_samples))
-    trusts = {Cause.FLAT: flat_trust(lines, is_flat), Cause.SATURATION: saturation_trust(lines, is_clipped)}
+    usual = usual_range(highest - lowest, lines.has_samples)
+    is_flat, is_clipped = find_resting(lines, usual)
+    trusts = {Cause.FLAT: flat_trust(lines, is_flat, usual), Cause.SATURATION: saturation_trust(lines, is_clipped)}
     return Judgement(trusts=trusts)
 
 
@@ -47,9 +48,11 @@ def dropout_trust(lines: Lines, is_expected: Bool[np.ndarray, "line time"]) -> F
     return np.where(expected > 0, present / np.maximum(expected, 1e-9), 0).astype(np.float32)
 
 
-def flat_trust(lines: Lines, is_flat: Bool[np.ndarray, "line time"]) -> Float32[np.ndarray, "line second"]:
-    """Return the share of every second that is not flat."""
-    return np.asarray(1 - lines.share(is_flat))
+def flat_trust(
+    lines: Lines, is_flat: Bool[np.ndarray, "line time"], usual: Float32[np.ndarray, "line 1"]
+) -> Float32[np.ndarray, "line second"]:
+    """Return the share of every second that is not flat; 0 for a line without any usual range, however short."""
+    return np.where(usual > 0, 1 - lines.share(is_flat), 0).astype(np.float32)
 
 
 def saturation_trust(lines: Lines, is_clipped: Bool[np.ndarray, "line time"]) -> Float32[np.ndarray, "line second"]:

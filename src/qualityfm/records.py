@@ -6,8 +6,9 @@ Missing samples are NaN everywhere, in floats of physical units as in scaled one
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt16
 
+from qualityfm.errors import SignalError, problem
+
 if TYPE_CHECKING:
     import pandas
+    import wfdb
 
 
 class ChannelKind(StrEnum):
@@ -202,6 +206,7 @@ class QualityScore:
         causes: `Cause` flags of each second.
         overall: Joint quality in [0, 1] of each segment over the channels that are there.
         model_quality: The same as `quality`, estimated by a model's quality head; None without a model.
+        usable: For each use, such as "heart rate", which segments are good enough (rules: `qualityfm.quality.usable`).
     """
 
     recording_id: str
@@ -213,11 +218,25 @@ class QualityScore:
     causes: UInt16[np.ndarray, "segment channel second"]
     overall: Float32[np.ndarray, " segment"]
     model_quality: Float32[np.ndarray, "segment channel second"] | None = None
+    usable: Mapping[str, Bool[np.ndarray, " segment"]] = field(default_factory=dict)
 
     @property
     def grades(self) -> list[str]:
         """Letter A to E of each segment's overall quality."""
         return [grade(float(q)) for q in self.overall]
+
+    def usable_for(self, use: str) -> Bool[np.ndarray, " segment"]:
+        """Return which segments are good enough for a use: "heart rate", "rhythm", "VT" or "pressure".
+
+        Raises:
+            SignalError: There is no such use.
+        """
+        if use not in self.usable:
+            expected = f"one of {', '.join(self.usable)}"
+            raise SignalError(
+                problem("no such use", where=self.recording_id, field="use", found=use, expected=expected)
+            )
+        return self.usable[use]
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         for s, (start_s, length_s) in enumerate(zip(self.segment_start_s, self.segment_length_s, strict=True)):
@@ -246,7 +265,7 @@ class QualityScore:
 
     @cached_property
     def segments(self) -> list[dict[str, Any]]:
-        """One row for each segment: recording, segment, start_s, quality, grade, and each channel's mean quality.
+        """One row for each segment: recording, segment, start_s, quality, grade, uses, each channel's mean quality.
 
         With a model, `model_<channel>` is the mean of its estimate beside `quality_<channel>`.
         """
@@ -261,6 +280,8 @@ class QualityScore:
                 "quality": round(float(self.overall[s]), 4),
                 "grade": grades[s],
             }
+            if self.usable:
+                row["usable_for"] = ", ".join(use for use, is_usable in self.usable.items() if is_usable[s])
             for c, name in enumerate(self.names):
                 if name is not None:
                     row[f"quality_{name}"] = round(float(self.quality[s, c, :num_seconds].mean()), 4)
@@ -275,12 +296,61 @@ class QualityScore:
 
         return pd.DataFrame(self.seconds)
 
+    def to_wfdb_annotations(self, sample_rate_hz: float = 250.0) -> wfdb.Annotation:
+        """Return the quality as WFDB annotations, for other viewers; `.wrann(write_fs=True)` writes them as a file.
+
+        There is one `~` (change of signal quality) wherever a channel's state changes. Bit i of its subtype says that
+        channel i is noisy (below grade B), bit 4 + i that it is unreadable (grade E), for the first four channels; the
+        note has the state of every channel in words, such as `II D motion; PLETH A`.
+
+        Args:
+            sample_rate_hz: Rate in which the file counts time, Hz; best the record's own. It is written into the file.
+
+        Source:
+            Subtype of NOISE: WFDB Programmer's Guide, annotation codes.
+        """
+        import wfdb
+
+        states = self._states()
+        changes = [k for k, (_, state) in enumerate(states) if k == 0 or state != states[k - 1][1]]
+        shown = [states[k] for k in changes] or [(0.0, ())]
+        name = re.sub(r"[^\w-]", "_", self.recording_id.rsplit("/", 1)[-1]) or "recording"
+        return wfdb.Annotation(
+            record_name=name,
+            extension="qfm",
+            sample=np.array([round(start_s * sample_rate_hz) for start_s, _ in shown], np.int64),
+            symbol=["~"] * len(shown),
+            subtype=np.array([_noise_bits(state) for _, state in shown], np.int64),
+            aux_note=[
+                "; ".join(f"{channel} {letter} {words}".strip() for channel, letter, words in state)
+                for _, state in shown
+            ],
+            fs=sample_rate_hz,
+        )
+
+    def _states(self) -> list[tuple[float, tuple[tuple[str, str, str], ...]]]:
+        """Return each second's start in s and its channels' names, grades and causes; in time order, each once."""
+        by_start: dict[float, dict[str, tuple[str, str, str]]] = {}
+        for row in self.seconds:
+            state = (row["channel"], grade(row["quality"]), row["causes"])
+            by_start.setdefault(row["start_s"], {})[row["channel"]] = state
+        return [(start_s, tuple(by_start[start_s].values())) for start_s in sorted(by_start)]
+
     def __repr__(self) -> str:
         channels = ", ".join(n for n in self.names if n)
         lines = [f"QualityScore of {self.recording_id!r}: {len(self.overall)} segments, channels {channels or 'none'}"]
         for row in self.segments[:8]:
             means = "  ".join(f"{n} {row[f'quality_{n}']:.2f}" for n in self.names if n)
-            lines.append(f"{row['start_s']:8.1f} s  {row['grade']}  {row['quality']:.2f}   {means}")
+            uses = f"   usable for {row['usable_for'] or 'nothing'}" if self.usable else ""
+            lines.append(f"{row['start_s']:8.1f} s  {row['grade']}  {row['quality']:.2f}   {means}{uses}")
         if len(self.segments) > 8:
             lines.append(f"... and {len(self.segments) - 8} more")
         return "\n  ".join(lines)
+
+
+def _noise_bits(state: tuple[tuple[str, str, str], ...]) -> int:
+    """Return the subtype that says which of the first four channels are noisy or unreadable, as a signed byte."""
+    bits = 0
+    for channel, (_, letter, _) in enumerate(state[:4]):
+        bits |= (letter in "CDE") << channel | (letter == "E") << (4 + channel)
+    return bits - 256 if bits > 127 else bits

@@ -1,15 +1,18 @@
-"""What quality v1 must do on real recordings; the full figures are in docs/decisions/0004-quality-v1.md."""
+"""What quality must do on real recordings; `qualityfm benchmark quality` gives the full figures."""
 
 import csv
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-import wfdb
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from qualityfm.quality import score_quality
+from qualityfm.evidence.quality_data import annotated_ecgs
+from qualityfm.evidence.quality_figures import blindness_figures
+from qualityfm.quality import score_block, score_quality
 from qualityfm.records import ChannelKind, Recording
 from qualityfm.segments import SegmentConfig, resample
 from qualityfm.sources import open_recording
@@ -68,17 +71,18 @@ def test_unacceptable_twelve_lead_records_score_lower(real_data):
     assert roc_auc_score([row["quality"] == "acceptable" for row in rows], worst) > 0.9
 
 
-@pytest.mark.parametrize(("record", "rhythm"), [("203", "(AFIB"), ("221", "(AFIB"), ("217", "(AFIB"), ("203", "(VT")])
-def test_arrhythmia_is_no_lack_of_quality(real_data, record, rhythm):
-    path = real_data / "mitdb" / record
-    lead = only(open_recording(path), 0)
-    quality = score_quality(lead, SegmentConfig(channels=(ChannelKind.ECG,))).quality[:, 0].ravel()
-    marks = wfdb.rdann(str(path), "atr")
-    changes = [(s / 360, a.strip("\0")) for s, a in zip(marks.sample, marks.aux_note, strict=True) if a.startswith("(")]
-    ends = [begin for begin, _ in changes[1:]] + [1800.0]
-    inside = [
-        quality[int(np.ceil(begin)) : int(end)]
-        for (begin, name), end in zip(changes, ends, strict=True)
-        if name == rhythm
-    ]
-    assert np.median(np.concatenate(inside)) > 0.7
+@pytest.fixture(scope="module")
+def annotated(request):
+    """Every record of the arrhythmia database, and the quality of its seconds."""
+    folder = Path(os.environ["QUALITYFM_DATA"]) / "mitdb"
+    records = list(annotated_ecgs(folder))
+    return records, [score_block(record.block).quality[:, 0].ravel() for record in records]
+
+
+@pytest.mark.parametrize(
+    "case", ["atrial fibrillation", "ventricular tachycardia", "ectopic beats", "bigeminy", "paced"]
+)
+def test_quality_does_not_tell_a_rhythm_from_sinus(real_data, annotated, case):
+    figures = blindness_figures(*annotated, "QualityFM", rounds=2)
+    (value,) = (figure.estimate.value for figure in figures if figure.case == f"ecg, {case}")
+    assert 0.4 <= value <= 0.6

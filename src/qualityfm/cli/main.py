@@ -47,6 +47,7 @@ VERBS = {
     "pretrain": Verb("pretrain", "Pre-train a model on a data set; resumes an interrupted run."),
     "score": Verb("score", "Write the quality of a recording, or of a folder of them, as a table."),
     "report": Verb("report", "Write an HTML report of one recording's quality."),
+    "benchmark": Verb("benchmark", "Measure the classical score on public recordings, beside its peers."),
     "embed": Verb("embed", "Write a model's feature vectors of recordings as a table."),
 }
 

@@ -34,6 +34,8 @@ class Options:
     """Table to write: .csv, .parquet or .json. An older one is replaced."""
     layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None
     """What files do not say themselves (columns, rate, patient): a layout that ships, or a TOML file's path."""
+    annotations: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder to write the quality into as WFDB annotations, RECORD.qfm, which other viewers show."""
     per: Literal["second", "segment"] = "second"
     """What a row of the table is: a second of a channel, or a segment."""
     json: bool = False
@@ -48,6 +50,8 @@ def run(options: Options) -> int:
     batch = for_each_recording(options.recordings, score, "scoring", options.layout)
     if options.out is not None:
         write_table(_frame(batch.results, options.per), options.out)
+    if options.annotations is not None:
+        _annotate(batch.results, options.annotations)
     rows = [_row(one) for one in batch.results]
     if options.json:
         out = None if options.out is None else str(options.out)
@@ -58,6 +62,12 @@ def run(options: Options) -> int:
         skipped = f", {len(batch.problems)} skipped" if batch.problems else ""
         remark(f"{len(rows)} scored{skipped}" + (f"; table: {options.out}" if options.out else ""))
     return 0
+
+
+def _annotate(scores: tuple[QualityScore, ...], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for score in scores:
+        score.to_wfdb_annotations().wrann(write_fs=True, write_dir=str(folder))
 
 
 def _frame(scores: tuple[QualityScore, ...], per: str) -> Any:

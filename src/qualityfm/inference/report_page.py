@@ -167,6 +167,9 @@ CAUSE_MEANINGS = {
     Cause.LOW_AMPLITUDE: "Too small to trust, such as a PPG at low perfusion.",
     Cause.HIGH_AMPLITUDE: "Outside the range that physiology allows.",
     Cause.DISAGREEMENT: "ECG and pulse do not belong together.",
+    Cause.POWER_LINE: "Hum of the mains, 50 or 60 Hz.",
+    Cause.WRONG_RATE: "Time runs too fast or too slow: the file's sampling rate cannot be right.",
+    Cause.INVERTED: "Upside down.",
 }
 
 

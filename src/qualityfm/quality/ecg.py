@@ -5,59 +5,141 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
-from qualityfm.quality.disturbance import baseline_trust, motion_trust, noise_trust
-from qualityfm.quality.faults import find_resting, flat_trust, saturation_trust, spike_trust
-from qualityfm.quality.lines import Lines, Trusts, falling, usual_range
+from qualityfm.quality.disturbance import (
+    MotionModel,
+    baseline_movement,
+    burst_trust,
+    likeness_trust,
+    mirror_trust,
+    motion_signs,
+    quiet_size,
+    weak_ranges,
+    without_mains,
+)
+from qualityfm.quality.faults import MAINS_HALF, find_resting, flat_trust, mains_level, saturation_trust, spike_trust
+from qualityfm.quality.likeness import compare_events, oscillation_leakage
+from qualityfm.quality.lines import Judgement, Lines, Trusts, against_usual, falling, usual_range
+from qualityfm.quality.measures import extent
+from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause
 from qualityfm.waveform.filters import Band, split_bands
 
 #: Waves of the heart lie above this. Source: Kligfield et al., Circulation 115:1306, 2007 (zero-phase filters).
 WAVES_HZ = 0.67
-#: All that follows is our own choice, docs/decisions/0004.
+#: All that follows is our own choice, docs/decisions/0004 and 0009.
 BASELINE_HZ = 0.3  # 18 beats a minute; the area of a broad ectopic beat leaves next to nothing below
+SHAPE_HZ = 12.0  # the shape of a beat, without muscle noise and without jitter of its sampling
 NOISE_HZ = 20.0  # above this an ECG has little but the QRS complexes themselves
-BASELINE_HALF = 0.3  # movement of the baseline, in usual ranges
-NOISE_HALF = 0.015  # size of the noise between QRS complexes, in usual ranges
-MOTION_HALF = 4.0  # range of a second, in usual ranges
-SPIKE_HALF = 2.0  # needle, in usual ranges: no QRS complex is a needle higher than itself
+BASELINE_RATE_HZ, SHAPE_RATE_HZ = 12.0, 60.0  # at least; enough for what is left in these bands
+QRS_REACH_S = 0.016  # a difference over twice this time answers most to QRS complexes (16 Hz)
+#: What the heart and breathing may do for free, and what more than that takes half the trust, in usual ranges.
+BASELINE_FREE, BASELINE_HALF = 0.03, 0.28  # movement of the baseline
+NOISE_FREE, NOISE_HALF = 0.001, 0.0145  # size of the noise between QRS complexes
+MOTION = MotionModel(disturbed=(2.65, 0.55, -0.7, 2.84, 8.6), is_motion=(4.3, -3.27, -1.63, -7.39))
+STEADY_LEAKAGE = (0.4, 0.5)  # an oscillation is steady below, and not above
+BEATING = 0.4  # range of a second that holds a beat, in usual ranges
+USUAL_RISE_S = 0.02  # time that the steepest part of a QRS complex takes to cross its range
+BURST_HALF = 4.0  # range of a second, in usual ranges
+SPIKE_HALF = 0.9  # needle, in usual ranges
+WEAK_REACH = 2  # five seconds in a row: asystole, too, is named at last
+NOISE_RISES = 1.5  # or one second whose noise is so many times that of the still ones
+LOW_HALF = 0.18  # size of a weak stretch, in usual ranges
+HIGH_HALF = 6.0  # range of a second, in usual ranges
 LOW_HALF_MV = 0.05  # usual range of a segment
 HIGH_HALF_MV = 15.0
 #: Millivolts in one unit; the limits of amplitude are left out for a unit that is not here.
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3}
 
 
-def ecg_trusts(lines: Lines) -> Trusts:
+def judge_ecg(lines: Lines) -> Judgement:
     """Return the trust in every second of ECG lines, by cause."""
-    baseline, waves, fast = split_bands(
+    rate_hz = lines.sample_rate_hz
+    slow_step, shape_step = max(1, int(rate_hz / BASELINE_RATE_HZ)), max(1, int(rate_hz / SHAPE_RATE_HZ))
+    baseline, waves, shape, fast = split_bands(
         lines.bounded(),
-        lines.sample_rate_hz,
-        Band(high_hz=BASELINE_HZ),
+        rate_hz,
+        Band(high_hz=BASELINE_HZ, step=slow_step),
         Band(low_hz=WAVES_HZ),
+        Band(low_hz=WAVES_HZ, high_hz=SHAPE_HZ, step=shape_step),
         Band(low_hz=NOISE_HZ, order=4),
     )
-    ranges = np.ptp(lines.frames(waves), axis=2)
-    is_flat, is_clipped = find_resting(lines, usual_range(ranges, lines.has_samples))
-    flat = flat_trust(lines, is_flat)
-    usual = usual_range(ranges, lines.has_samples & (flat > 0.5))
-    return {
+    lowest, highest = extent(waves, rate_hz, lines.num_seconds)
+    ranges = highest - lowest
+    whole_range = usual_range(ranges, lines.has_samples)
+    is_flat, is_clipped = find_resting(lines, whole_range)
+    flat = flat_trust(lines, is_flat, whole_range)
+    is_usable = lines.has_samples & (flat > 0.5)
+    usual = usual_range(ranges, is_usable)
+    steepness = qrs_steepness(shape, rate_hz / shape_step)
+    events = compare_events(shape, steepness, rate_hz / shape_step, lines.num_seconds)
+    unsteady = unsteadiness(shape, rate_hz / shape_step, lines.num_seconds)
+    departure = against_usual(events.departure, usual) * unsteady
+    quiet = quiet_size(lines, fast, usual, NOISE_HZ)
+    mains = mains_level(lines, fast, quiet, usual)
+    noise = without_mains(quiet, mains)
+    movement = baseline_movement(lines, baseline, rate_hz / slow_step, usual)
+    known = np.where(lines.has_samples, ranges, usual)  # what is missing is not weak
+    signs = motion_signs(departure, noise, movement, is_usable)
+    trusts = {
         Cause.FLAT: flat,
         Cause.SATURATION: saturation_trust(lines, is_clipped),
-        Cause.BASELINE: baseline_trust(lines, baseline, usual, BASELINE_HALF),
-        Cause.NOISE: noise_trust(lines, fast, usual, NOISE_HALF, NOISE_HZ),
-        Cause.MOTION: motion_trust(ranges, usual, MOTION_HALF),
-        Cause.SPIKE: spike_trust(lines, usual, SPIKE_HALF),
-        **amplitude_trusts(lines, usual),
+        Cause.BASELINE: falling(np.maximum(movement - BASELINE_FREE, 0), BASELINE_HALF),
+        Cause.NOISE: falling(np.maximum(noise - NOISE_FREE, 0), NOISE_HALF),
+        Cause.POWER_LINE: falling(mains, MAINS_HALF),
+        Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION),
+        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF),
+        Cause.INVERTED: mirror_trust(events.num_mirrored * (unsteady > 0), events.number),
+        **timescale_trust(
+            events.number, rise_time(waves, ranges, lines), USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)
+        ),
+        **amplitude_trusts(lines, ranges, weak_ranges(known, signs, WEAK_REACH, NOISE_RISES), usual),
     }
+    return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / shape_step, signs=signs)
 
 
-def amplitude_trusts(lines: Lines, usual: Float32[np.ndarray, "line 1"]) -> Trusts:
-    """Return the trust left by the size of the whole segment in millivolts; empty for an unknown unit."""
+def unsteadiness(
+    shape: Float32[np.ndarray, "line time"], sample_rate_hz: float, num_seconds: int
+) -> Float32[np.ndarray, "line second"]:
+    """Return 0 where a second is one steady oscillation, as in fibrillation or flutter, and 1 where it is not."""
+    low, high = STEADY_LEAKAGE
+    return np.clip((oscillation_leakage(shape, sample_rate_hz, num_seconds) - low) / (high - low), 0, 1)
+
+
+def rise_time(
+    waves: Float32[np.ndarray, "line time"], ranges: Float32[np.ndarray, "line second"], lines: Lines
+) -> Float32[np.ndarray, "line second"]:
+    """Return how long the steepest slope of every second would take to cross its range, s."""
+    lowest, highest = extent(waves[:, 1:] - waves[:, :-1], lines.sample_rate_hz, lines.num_seconds)
+    steepest = np.maximum(highest, -lowest) * lines.sample_rate_hz
+    return np.asarray(ranges / np.maximum(steepest, 1e-9), np.float32)
+
+
+def qrs_steepness(shape: Float32[np.ndarray, "line time"], sample_rate_hz: float) -> Float32[np.ndarray, "line time"]:
+    """Return how steep every moment is, up or down."""
+    reach = max(1, round(QRS_REACH_S * sample_rate_hz))
+    steepness = np.zeros_like(shape)
+    if shape.shape[1] > 2 * reach:
+        np.abs(shape[:, 2 * reach :] - shape[:, : -2 * reach], out=steepness[:, reach:-reach])
+    return steepness
+
+
+def amplitude_trusts(
+    lines: Lines,
+    ranges: Float32[np.ndarray, "line second"],
+    weak: Float32[np.ndarray, "line second"],
+    usual: Float32[np.ndarray, "line 1"],
+) -> Trusts:
+    """Return the trust left by the size: of the whole segment in millivolts, and of three seconds against the others.
+
+    A segment in an unknown unit is only compared with itself.
+    """
+    vanishing = falling(LOW_HALF * usual / np.maximum(weak, 1e-9), 1, steepness=4)
+    magnified = falling(against_usual(ranges, usual), HIGH_HALF, steepness=8)
     factor = MILLIVOLTS.get(lines.unit.strip().lower())
     if factor is None:
-        return {}
+        return {Cause.LOW_AMPLITUDE: vanishing, Cause.HIGH_AMPLITUDE: magnified}
     size_mv = np.maximum(usual * factor, 1e-9)
-    shape = (len(usual), lines.num_seconds)
     return {
-        Cause.LOW_AMPLITUDE: np.broadcast_to(falling(LOW_HALF_MV / size_mv, 1, steepness=4), shape),
-        Cause.HIGH_AMPLITUDE: np.broadcast_to(falling(size_mv, HIGH_HALF_MV, steepness=4), shape),
+        Cause.LOW_AMPLITUDE: vanishing * falling(LOW_HALF_MV / size_mv, 1, steepness=4),
+        Cause.HIGH_AMPLITUDE: magnified * falling(size_mv, HIGH_HALF_MV, steepness=4),
     }

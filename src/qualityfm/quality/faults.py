@@ -1,4 +1,4 @@
-"""Faults that single samples show, whatever the channel measures: dropout, flat runs, clipping, spikes."""
+"""Faults that single samples show, whatever the channel measures: dropout, flat runs, clipping, spikes, mains hum."""
 
 from __future__ import annotations
 
@@ -6,23 +6,35 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from numba import njit
 
-from qualityfm.quality.lines import Lines, Trusts, against_usual, falling, usual_range
-from qualityfm.records import Cause
+from qualityfm.quality.disturbance import QUIET_OF_SINE
+from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, usual_range
+from qualityfm.quality.measures import MAINS_HZ, NEIGHBOUR_HZ, extent, mains_amplitude, needle_heights
+from qualityfm.records import Cause, ChannelKind
 
-#: All thresholds of this file are our own choice, docs/decisions/0004.
+#: All thresholds of this file are our own choice, docs/decisions/0004 and 0009.
 FLAT_S = 0.5  # a living channel never rests this long within the tolerance
 CLIPPED_S = 0.1  # a peak never stays this long within the tolerance
 RUN_TOLERANCE = 0.001  # of the line's usual range; resampling makes a constant run ripple a little
-CLIPPED_DISTANCE = 0.25  # a ceiling lies at least this share of the usual range from the median
+#: A ceiling lies at least this share of the usual range from the median: an ECG has its middle near one end, and a
+#: pulse that is written in few steps rests at its peaks and feet.
+CLIPPED_DISTANCE = {ChannelKind.ECG: 0.06}
+CLIPPED_DISTANCE_ELSE = 0.2
 CLIPPED_HALF = 0.1  # share of clipped samples in a second at which half the trust is gone
-SPIKE_S = 0.016  # half width of what is too narrow for a heart
+SPIKE_S = (0.016, 0.04)  # half widths of what is too narrow for a heart
+NEEDLE_OF_NOISE = 12.0  # height of the highest needle in a second of white noise, over the level of that noise
+BURST_FREE = 1.2  # size of fast activity, over the line's usual one, that is no needle
+MAINS_HALF = 0.03  # amplitude of mains hum, in usual ranges, that takes half the trust
+MAINS_LEAST = 0.01  # amplitude that is not looked for
+MAINS_STANDS_OUT = 3.0  # and how much larger it is than what is beside it: a steep beat is as large everywhere
 
 
-def fault_trusts(lines: Lines) -> Trusts:
+def judge_faults(lines: Lines) -> Judgement:
     """Return the trust in every second of lines of which nothing is known but their samples, by cause."""
-    usual = usual_range(np.ptp(lines.frames(lines.values), axis=2), lines.has_samples)
+    lowest, highest = lines.extent
+    usual = usual_range(highest - lowest, lines.has_samples)
     is_flat, is_clipped = find_resting(lines, usual)
-    return {Cause.FLAT: flat_trust(lines, is_flat), Cause.SATURATION: saturation_trust(lines, is_clipped)}
+    trusts = {Cause.FLAT: flat_trust(lines, is_flat, usual), Cause.SATURATION: saturation_trust(lines, is_clipped)}
+    return Judgement(trusts=trusts)
 
 
 def dropout_trust(lines: Lines, is_expected: Bool[np.ndarray, "line time"]) -> Float32[np.ndarray, "line second"]:
@@ -32,38 +44,73 @@ def dropout_trust(lines: Lines, is_expected: Bool[np.ndarray, "line time"]) -> F
         lines: Prepared lines.
         is_expected: True where the recording lasts; what lies behind its end is not missed.
     """
-    expected = lines.mean(is_expected.astype(np.float32))
-    present = lines.mean((lines.is_real & is_expected).astype(np.float32))
+    expected, present = lines.share(is_expected), lines.share(lines.is_real & is_expected)
     return np.where(expected > 0, present / np.maximum(expected, 1e-9), 0).astype(np.float32)
 
 
-def flat_trust(lines: Lines, is_flat: Bool[np.ndarray, "line time"]) -> Float32[np.ndarray, "line second"]:
-    """Return the share of every second that is not flat."""
-    return np.asarray(1 - lines.mean(is_flat.astype(np.float32)))
+def flat_trust(
+    lines: Lines, is_flat: Bool[np.ndarray, "line time"], usual: Float32[np.ndarray, "line 1"]
+) -> Float32[np.ndarray, "line second"]:
+    """Return the share of every second that is not flat; 0 for a line without any usual range, however short."""
+    return np.where(usual > 0, 1 - lines.share(is_flat), 0).astype(np.float32)
 
 
 def saturation_trust(lines: Lines, is_clipped: Bool[np.ndarray, "line time"]) -> Float32[np.ndarray, "line second"]:
     """Return the trust left by clipped samples: short clipping takes the peaks, which are what matters."""
-    return falling(lines.mean(is_clipped.astype(np.float32)), CLIPPED_HALF)
+    return falling(lines.share(is_clipped), CLIPPED_HALF)
 
 
 def spike_trust(
-    lines: Lines, usual: Float32[np.ndarray, "line 1"], half_ranges: float
+    lines: Lines,
+    fast: Float32[np.ndarray, "line time"],
+    noise: Float32[np.ndarray, "line second"],
+    usual: Float32[np.ndarray, "line 1"],
+    half_ranges: float,
 ) -> Float32[np.ndarray, "line second"]:
     """Return the trust left by needles narrower than any wave of the heart.
 
-    A needle stands out from the samples 16 ms before and after it, both, to the same side.
+    A needle stands out from the samples 16 or 40 ms before and after it, both, to the same side, and out of the noise
+    around it; and it is faster than what the line holds in its other seconds, which a QRS complex is not.
 
     Args:
         lines: Prepared lines.
+        fast: Their part above what the heart has most.
+        noise: Size of the noise between beats, in usual ranges.
         usual: Usual range of every line.
         half_ranges: Height of a needle, in usual ranges, that takes half the trust.
     """
-    reach = max(1, round(SPIKE_S * lines.sample_rate_hz))
-    heights = np.zeros((len(lines.values), lines.num_seconds), np.float32)
-    if lines.values.size:
-        _needle_heights(lines.values, lines.second_of_sample, reach, heights)
-    return falling(against_usual(heights, usual), half_ranges, steepness=4)
+    lowest, highest = extent(fast, lines.sample_rate_hz, lines.num_seconds)
+    burst = against_usual(highest - lowest, usual_range(highest - lowest, lines.has_samples))
+    heights = [needle_heights(lines.values, lines.sample_rate_hz, s, burst > BURST_FREE) for s in SPIKE_S]
+    height = against_usual(np.maximum(*heights), usual) - NEEDLE_OF_NOISE * noise
+    return falling(np.maximum(height, 0) / half_ranges * np.clip(burst - BURST_FREE, 0, 1), 1, steepness=4)
+
+
+def mains_level(
+    lines: Lines,
+    fast: Float32[np.ndarray, "line time"],
+    quiet: Float32[np.ndarray, "line second"],
+    usual: Float32[np.ndarray, "line 1"],
+) -> Float32[np.ndarray, "line second"]:
+    """Return the amplitude of mains hum in every second, in usual ranges; 0 where nothing stands out.
+
+    Args:
+        lines: Prepared lines.
+        fast: Their part above what the heart has most.
+        quiet: How large it is between the beats, in usual ranges: lines too quiet to hold any hum are passed over.
+        usual: Usual range of every line.
+    """
+    level = np.zeros((len(fast), lines.num_seconds), np.float32)
+    loud = np.flatnonzero((quiet > QUIET_OF_SINE * MAINS_LEAST).any(axis=1))
+    if not fast.size or not len(loud):
+        return level
+    frames = lines.frames(fast[loud])
+    for mains_hz in MAINS_HZ:
+        if lines.sample_rate_hz > 2 * (mains_hz + 1) and frames.shape[2] > len(NEIGHBOUR_HZ):
+            amplitude, beside = mains_amplitude(frames, lines.sample_rate_hz, mains_hz)
+            stands_out = np.clip(amplitude / np.maximum(beside, 1e-12) - MAINS_STANDS_OUT + 1, 0, 1)
+            level[loud] = np.maximum(level[loud], stands_out * against_usual(amplitude, usual[loud]))
+    return level
 
 
 def find_resting(
@@ -72,33 +119,24 @@ def find_resting(
     """Return where samples rest: (flat, clipped).
 
     Flat is any run of at least `FLAT_S`. Clipped is a run of at least `CLIPPED_S` from which the line leaves to the
-    same side before and after, far from the median: so a ceiling inside the range is found like a rail at its end.
+    same side before and after, and that either lies far from the median or is the end of the range for a while: so a
+    ceiling inside the range is found like a rail at its end, and a rest between two beats is not.
     """
     is_flat, is_clipped = np.zeros(lines.values.shape, bool), np.zeros(lines.values.shape, bool)
     if lines.values.size:
-        median = np.median(lines.values[:, :: max(1, int(lines.sample_rate_hz // 25))], axis=1)
+        median = np.median(lines.values[:, :: max(1, int(lines.sample_rate_hz // 6))], axis=1)
         _mark_resting(
             lines.values,
             lines.is_real,
             (RUN_TOLERANCE * usual[:, 0]).astype(np.float32),
             median.astype(np.float32),
-            (CLIPPED_DISTANCE * usual[:, 0]).astype(np.float32),
+            (CLIPPED_DISTANCE.get(lines.kind, CLIPPED_DISTANCE_ELSE) * usual[:, 0]).astype(np.float32),
             max(3, round(FLAT_S * lines.sample_rate_hz)),
             max(4, round(CLIPPED_S * lines.sample_rate_hz)),
             is_flat,
             is_clipped,
         )
     return is_flat, is_clipped
-
-
-@njit(cache=True)
-def _needle_heights(values: np.ndarray, second_of_sample: np.ndarray, reach: int, heights: np.ndarray) -> None:
-    for i in range(values.shape[0]):
-        for t in range(reach, values.shape[1] - reach):
-            before, after = values[i, t] - values[i, t - reach], values[i, t] - values[i, t + reach]
-            height = max(min(before, after), -max(before, after))  # negative where the sides differ
-            if height > heights[i, second_of_sample[t]]:
-                heights[i, second_of_sample[t]] = height
 
 
 @njit(cache=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from qualityfm.quality.measures import extent, middle_of, share
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import MAX_ABS_SAMPLE
 from qualityfm.waveform.filters import fill_missing
@@ -29,6 +30,7 @@ class Lines:
 
     Attributes:
         kind: What they measure.
+        name: The file's name of the channel, such as "II".
         unit: Physical unit of `values`, as the file spells it.
         sample_rate_hz: Samples per second.
         values: Physical samples, all finite; straight lines where nothing was recorded.
@@ -37,28 +39,22 @@ class Lines:
     """
 
     kind: ChannelKind
+    name: str
     unit: str
     sample_rate_hz: float
     values: Float32[np.ndarray, "line time"]
     is_real: Bool[np.ndarray, "line time"]
     num_seconds: int
 
-    @property
-    def edges(self) -> np.ndarray:
-        """First sample of every second."""
-        first = np.ceil(np.arange(self.num_seconds) * self.sample_rate_hz - 1e-6).astype(int)
-        return np.asarray(np.minimum(first, max(0, self.values.shape[1] - 1)))
-
-    @property
-    def second_of_sample(self) -> np.ndarray:
-        """Second that every sample falls into."""
-        second = np.floor(np.arange(self.values.shape[1]) / self.sample_rate_hz + 1e-9).astype(np.int64)
-        return np.asarray(np.minimum(second, self.num_seconds - 1))
-
     @cached_property
     def has_samples(self) -> Bool[np.ndarray, "line second"]:
         """True for a second of which more than half was recorded."""
-        return np.asarray(self.mean(self.is_real.astype(np.float32)) > 0.5)
+        return np.asarray(self.share(self.is_real) > 0.5)
+
+    @cached_property
+    def extent(self) -> tuple[Float32[np.ndarray, "line second"], Float32[np.ndarray, "line second"]]:
+        """Lowest and highest sample of every second."""
+        return extent(self.values, self.sample_rate_hz, self.num_seconds)
 
     def frames(self, values: np.ndarray) -> np.ndarray:
         """Return [line time] as [line second sample]; a second that the end cuts off repeats the last sample."""
@@ -66,24 +62,46 @@ class Lines:
         num_lines, num_samples = values.shape
         if per_second == self.sample_rate_hz and num_samples == self.num_seconds * per_second:
             return values.reshape(num_lines, self.num_seconds, per_second)
-        index = np.minimum(self.edges[:, None] + np.arange(per_second), num_samples - 1)
+        first = np.ceil(np.arange(self.num_seconds) * self.sample_rate_hz - 1e-6).astype(int)
+        index = np.minimum(first[:, None] + np.arange(per_second), num_samples - 1)
         return np.asarray(values[:, index])
 
-    def mean(self, values: np.ndarray) -> Float32[np.ndarray, "line second"]:
-        """Return the mean of every second."""
-        return np.asarray(self.frames(values).mean(axis=2, dtype=np.float32))
+    def share(self, is_marked: Bool[np.ndarray, "line time"]) -> Float32[np.ndarray, "line second"]:
+        """Return the share of every second's samples that are marked."""
+        return share(is_marked, self.sample_rate_hz, self.num_seconds)
 
     def bounded(self) -> Float32[np.ndarray, "line time"]:
         """Return the samples held within a few usual ranges of the line, for filters."""
-        frames = self.frames(self.values)
-        low, high = np.median(frames.min(axis=2), axis=1), np.median(frames.max(axis=2), axis=1)
+        lowest, highest = self.extent
+        low, high = np.median(lowest, axis=1), np.median(highest, axis=1)
         margin = MAX_RANGES * (high - low)
         margin[margin <= 0] = np.inf  # flat in most seconds: nothing to compare with
-        return np.asarray(np.clip(self.values, (low - margin)[:, None], (high + margin)[:, None]))
+        floor, ceiling = low - margin, high + margin
+        if (lowest.min(axis=1) >= floor).all() and (highest.max(axis=1) <= ceiling).all():
+            return self.values
+        return np.asarray(np.clip(self.values, floor[:, None], ceiling[:, None]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the indices of one kind of channel found in its lines.
+
+    Attributes:
+        trusts: Trust in every second by cause.
+        steepness: How steep each moment is, for agreement between channels; None where no beat is expected.
+        steepness_rate_hz: Samples per second of `steepness`.
+        signs: The four logarithms of which motion is judged; None where it is not.
+    """
+
+    trusts: Trusts
+    steepness: Float32[np.ndarray, "line time"] | None = None
+    steepness_rate_hz: float = 0.0
+    signs: Float32[np.ndarray, "line second sign"] | None = None
 
 
 def prepare_lines(
     kind: ChannelKind,
+    name: str,
     unit: str,
     sample_rate_hz: float,
     values: Float32[np.ndarray, "line time"],
@@ -95,6 +113,7 @@ def prepare_lines(
         usable = is_real & (np.abs(values) < MAX_ABS_SAMPLE)
     return Lines(
         kind=kind,
+        name=name,
         unit=unit,
         sample_rate_hz=sample_rate_hz,
         values=fill_missing(values, usable),
@@ -110,7 +129,7 @@ def falling(ratio: Float32[np.ndarray, "*shape"], half: float, steepness: int = 
         >>> falling(np.array([0.0, 2.0, 4.0]), half=2.0).round(2).tolist()
         [1.0, 0.5, 0.2]
     """
-    return np.asarray(1 / (1 + np.minimum(ratio / half, 1e6) ** steepness))
+    return np.asarray(1 / (1 + np.minimum(ratio / half, 1e4) ** steepness))
 
 
 def usual_range(
@@ -120,10 +139,7 @@ def usual_range(
 
     A little above the median, so that at 30 beats a minute, where every other second holds none, it is still a beat's.
     """
-    counts = is_usable.sum(axis=1, keepdims=True)
-    ordered = np.sort(np.where(is_usable, ranges, np.inf), axis=1)
-    middle = np.take_along_axis(ordered, (np.maximum(counts - 1, 0) * USUAL_QUANTILE).astype(int), axis=1)
-    return np.where(counts > 0, middle, 0).astype(np.float32)
+    return middle_of(ranges, is_usable, USUAL_QUANTILE)
 
 
 def against_usual(
@@ -135,5 +151,29 @@ def against_usual(
 
 def highest_near(values: Float32[np.ndarray, "line second"]) -> Float32[np.ndarray, "line second"]:
     """Return every second's highest value among itself and the two seconds beside it."""
-    padded = np.pad(values, ((0, 0), (1, 1)), mode="edge") if values.size else values
-    return np.asarray(np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:]))
+    highest = values.copy()
+    np.maximum(highest[:, 1:], values[:, :-1], out=highest[:, 1:])
+    np.maximum(highest[:, :-1], values[:, 1:], out=highest[:, :-1])
+    return highest
+
+
+def lowest_near(values: Float32[np.ndarray, "line second"]) -> Float32[np.ndarray, "line second"]:
+    """Return every second's lowest value among itself and the two seconds beside it."""
+    return -highest_near(-values)
+
+
+def low_stretch(ranges: Float32[np.ndarray, "line second"], reach: int) -> Float32[np.ndarray, "line second"]:
+    """Return the largest range in the smallest stretch of 2 * reach + 1 seconds that holds each second."""
+    for _ in range(reach):
+        ranges = highest_near(ranges)
+    for _ in range(reach):
+        ranges = lowest_near(ranges)
+    return ranges
+
+
+def near_sum(values: np.ndarray) -> np.ndarray:
+    """Return every second's sum with the two seconds beside it."""
+    total = values.copy()
+    total[:, 1:] += values[:, :-1]
+    total[:, :-1] += values[:, 1:]
+    return total

@@ -54,6 +54,7 @@ def _channel_quality(block: SegmentBlock, slot: int, part: slice) -> Float[np.nd
     config = block.config
     lines = prepare_lines(
         config.channels[slot],
+        block.names[slot] or "",
         block.units[slot],
         config.sample_rate_hz,
         block.values[part, slot],

@@ -5,9 +5,21 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
-from qualityfm.quality.disturbance import baseline_trust, motion_trust, noise_trust
-from qualityfm.quality.faults import find_resting, flat_trust, saturation_trust, spike_trust
-from qualityfm.quality.lines import Lines, Trusts, falling, highest_near, usual_range
+from qualityfm.quality.disturbance import (
+    MotionModel,
+    baseline_movement,
+    burst_trust,
+    likeness_trust,
+    motion_signs,
+    quiet_size,
+    weak_ranges,
+    without_mains,
+)
+from qualityfm.quality.faults import MAINS_HALF, find_resting, flat_trust, mains_level, saturation_trust, spike_trust
+from qualityfm.quality.likeness import compare_events
+from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, highest_near, lowest_near, usual_range
+from qualityfm.quality.measures import extent
+from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.waveform.filters import Band, split_bands
 
@@ -16,12 +28,27 @@ PULSE_HZ = (0.5, 8.0)
 #: All that follows is our own choice, docs/decisions/0004.
 BASELINE_HZ = 0.2  # slower than most breathing; an irregular pulse's changing mean leaves little below
 NOISE_HZ = 12.0  # above this a pulse has little but its upstrokes
-#: Movement of the baseline, in usual ranges: breathing moves a pulse, and a pressure really rises and falls.
-BASELINE_HALF = {ChannelKind.PPG: 0.35, ChannelKind.ABP: 0.7}
-NOISE_HALF = 0.012  # size of the noise between upstrokes, in usual ranges
-MOTION_HALF = 3.0  # range of a second, in usual ranges
-SPIKE_HALF = 0.4  # needle, in usual ranges
-LOW_HALF = 0.1  # largest range in three seconds, in usual ranges
+#: What the heart and breathing may do for free, and what more than that takes half the trust, in usual ranges:
+#: movement of the baseline (a pressure really rises and falls), noise between upstrokes, needles.
+BASELINE_FREE = {ChannelKind.PPG: 0.06, ChannelKind.ABP: 0.1}
+BASELINE_HALF = {ChannelKind.PPG: 0.32, ChannelKind.ABP: 0.45}
+NOISE_FREE, NOISE_HALF = 0.0004, 0.0117
+SPIKE_HALF = 0.35
+BASELINE_RATE_HZ, PULSE_RATE_HZ = 12.0, 60.0  # at least; enough for what is left in these bands
+UPSTROKE_REACH_S = 0.05  # a difference over twice this time answers most to upstrokes (5 Hz)
+MOTION = {
+    ChannelKind.PPG: MotionModel(disturbed=(0.46, 3.13, 0.94, 4.21, 16.6), is_motion=(3.43, -2.54, -1.34, -5.21)),
+    ChannelKind.ABP: MotionModel(disturbed=(2.64, -0.15, 0.99, 0.64, 5.0), is_motion=(6.59, -7.09, -1.9, -21.18)),
+}
+FLUSH_HALF = 1.0  # lowest sample of a second above the usual peak, in usual ranges
+FALL_HALF = 1.4  # steepest fall over steepest rise
+HIGH_HALF = 6.0  # range of a second, in usual ranges
+BEATING = 0.4  # range of a second that holds a beat, in usual ranges
+USUAL_RISE_S = {ChannelKind.PPG: 0.14, ChannelKind.ABP: 0.115}  # time that an upstroke takes to cross the range
+BURST_HALF = 3.0  # range of a second, in usual ranges
+WEAK_REACH = 1  # three seconds in a row
+NOISE_RISES = 2.0  # or one second whose noise is so many times that of the still ones
+LOW_HALF = 0.15  # size of a weak stretch, in usual ranges
 LAST_DIGIT = 1e-4  # range of a segment as a share of its level: nothing but the last digit moves
 OUTSIDE_HALF = 0.1  # share of the samples of a second outside of arterial pressures
 #: An arterial pressure lies inside, and its pulse is higher. Source: Sun, Reisner, Mark, Computers in Cardiology
@@ -30,38 +57,87 @@ PRESSURE_MMHG = (20.0, 300.0)
 PULSE_MMHG = 10.0
 
 
-def pulse_trusts(lines: Lines) -> Trusts:
+def judge_pulse(lines: Lines) -> Judgement:
     """Return the trust in every second of PPG or pressure lines, by cause."""
+    rate_hz = lines.sample_rate_hz
+    slow_step, pulse_step = max(1, int(rate_hz / BASELINE_RATE_HZ)), max(1, int(rate_hz / PULSE_RATE_HZ))
     baseline, pulse, fast = split_bands(
         lines.bounded(),
-        lines.sample_rate_hz,
-        Band(high_hz=BASELINE_HZ),
-        Band(low_hz=PULSE_HZ[0], high_hz=PULSE_HZ[1]),
+        rate_hz,
+        Band(high_hz=BASELINE_HZ, step=slow_step),
+        Band(low_hz=PULSE_HZ[0], high_hz=PULSE_HZ[1], step=pulse_step),
         Band(low_hz=NOISE_HZ, order=4),
     )
-    ranges = np.ptp(lines.frames(pulse), axis=2)
-    is_flat, is_clipped = find_resting(lines, usual_range(ranges, lines.has_samples))
-    flat = flat_trust(lines, is_flat)
-    usual = usual_range(ranges, lines.has_samples & (flat > 0.5))
+    lowest, highest = extent(pulse, rate_hz / pulse_step, lines.num_seconds)
+    ranges = highest - lowest
+    whole_range = usual_range(ranges, lines.has_samples)
+    is_flat, is_clipped = find_resting(lines, whole_range)
+    flat = flat_trust(lines, is_flat, whole_range)
+    is_usable = lines.has_samples & (flat > 0.5)
+    usual = usual_range(ranges, is_usable)
+    slope = pulse_slope(pulse, rate_hz / pulse_step)
+    steepness = np.maximum(slope, 0)
+    events = compare_events(pulse, steepness, rate_hz / pulse_step, lines.num_seconds)
+    departure = against_usual(events.departure, usual)
+    falls, rises = extent(slope, rate_hz / pulse_step, lines.num_seconds)
+    rise_s = 2 * UPSTROKE_REACH_S * ranges / np.maximum(rises, 1e-9)
+    quiet = quiet_size(lines, fast, usual, NOISE_HZ)
+    mains = mains_level(lines, fast, quiet, usual)
+    noise = without_mains(quiet, mains)
+    movement = baseline_movement(lines, baseline, rate_hz / slow_step, usual)
+    known = np.where(lines.has_samples, ranges, usual)  # what is missing is not weak
+    signs = motion_signs(departure, noise, movement, is_usable)
     low, high = pressure_trusts(lines, usual)
-    return {
+    high = high * falling(against_usual(ranges, usual), HIGH_HALF, steepness=8) * flush_trust(lines, usual)
+    trusts = {
         Cause.FLAT: flat,
         Cause.SATURATION: saturation_trust(lines, is_clipped),
-        Cause.BASELINE: baseline_trust(lines, baseline, usual, BASELINE_HALF.get(lines.kind, 0.35)),
-        Cause.NOISE: noise_trust(lines, fast, usual, NOISE_HALF, NOISE_HZ),
-        Cause.MOTION: motion_trust(ranges, usual, MOTION_HALF),
-        Cause.SPIKE: spike_trust(lines, usual, SPIKE_HALF),
-        Cause.LOW_AMPLITUDE: low * fading_trust(lines, ranges, usual),
+        Cause.BASELINE: falling(np.maximum(movement - BASELINE_FREE[lines.kind], 0), BASELINE_HALF[lines.kind]),
+        Cause.NOISE: falling(np.maximum(noise - NOISE_FREE, 0), NOISE_HALF),
+        Cause.POWER_LINE: falling(mains, MAINS_HALF),
+        Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION[lines.kind]),
+        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF),
+        Cause.LOW_AMPLITUDE: low * fading_trust(lines, weak_ranges(known, signs, WEAK_REACH, NOISE_RISES), usual),
         Cause.HIGH_AMPLITUDE: high,
+        Cause.INVERTED: np.maximum(inverted_trust(falls, rises), ranges < BEATING * usual).astype(np.float32),
+        **timescale_trust(events.number, rise_s, USUAL_RISE_S[lines.kind], ranges > BEATING * usual),
     }
+    return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / pulse_step, signs=signs)
+
+
+def pulse_slope(pulse: Float32[np.ndarray, "line time"], sample_rate_hz: float) -> Float32[np.ndarray, "line time"]:
+    """Return how much every moment rises over a tenth of a second; negative where it falls."""
+    reach = max(1, round(UPSTROKE_REACH_S * sample_rate_hz))
+    slope = np.zeros_like(pulse)
+    if pulse.shape[1] > 2 * reach:
+        slope[:, reach:-reach] = pulse[:, 2 * reach :] - pulse[:, : -2 * reach]
+    return slope
+
+
+def inverted_trust(
+    falls: Float32[np.ndarray, "line second"], rises: Float32[np.ndarray, "line second"]
+) -> Float32[np.ndarray, "line second"]:
+    """Return the trust left where a pulse falls faster than it rises, for three seconds: blood arrives in a stroke."""
+    ratio = highest_near(-falls) / np.maximum(highest_near(rises), 1e-9)
+    return falling(lowest_near(ratio), FALL_HALF, steepness=8)
+
+
+def flush_trust(lines: Lines, usual: Float32[np.ndarray, "line 1"]) -> Float32[np.ndarray, "line second"]:
+    """Return the trust left in seconds that lie above the others' peaks by more than a pulse, as in a flushed line."""
+    if lines.kind != ChannelKind.ABP:
+        return np.ones((len(usual), lines.num_seconds), np.float32)
+    lowest, highest = lines.extent
+    above = against_usual(lowest - np.median(highest, axis=1, keepdims=True), usual)
+    return falling(np.maximum(above, 0), FLUSH_HALF, steepness=4)
 
 
 def fading_trust(
     lines: Lines, ranges: Float32[np.ndarray, "line second"], usual: Float32[np.ndarray, "line 1"]
 ) -> Float32[np.ndarray, "line second"]:
     """Return the trust left where the pulse all but vanishes for three seconds, or is never more than a last digit."""
-    vanishing = falling(LOW_HALF * usual / np.maximum(highest_near(ranges), 1e-9), 1, steepness=4)
-    level = np.abs(lines.values).mean(axis=1, keepdims=True)
+    vanishing = falling(LOW_HALF * usual / np.maximum(ranges, 1e-9), 1, steepness=4)
+    lowest, highest = lines.extent
+    level = np.abs(lowest + highest).mean(axis=1, keepdims=True) / 2
     return np.asarray(vanishing * falling(LAST_DIGIT * level / np.maximum(usual, 1e-9), 1, steepness=4))
 
 
@@ -73,7 +149,7 @@ def pressure_trusts(
         whole = np.ones((len(usual), lines.num_seconds), np.float32)
         return whole, whole
     low_mmhg, high_mmhg = PRESSURE_MMHG
-    too_low = lines.mean((lines.values < low_mmhg).astype(np.float32))
-    too_high = lines.mean((lines.values > high_mmhg).astype(np.float32))
+    too_low = lines.share(lines.values < low_mmhg)
+    too_high = lines.share(lines.values > high_mmhg)
     pulse = falling(PULSE_MMHG / np.maximum(usual, 1e-9), 1, steepness=4)
     return falling(too_low, OUTSIDE_HALF) * pulse, falling(too_high, OUTSIDE_HALF)

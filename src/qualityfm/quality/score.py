@@ -10,26 +10,30 @@ recording reaches. A slot that the recording cannot fill does not count; a secon
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt16
+from jaxtyping import Float32, UInt16
 
 from qualityfm.quality.agreement import agreement_trusts
-from qualityfm.quality.ecg import ecg_trusts
-from qualityfm.quality.faults import dropout_trust, fault_trusts
-from qualityfm.quality.lines import Lines, Trusts, prepare_lines
-from qualityfm.quality.ppg import pulse_trusts
+from qualityfm.quality.ecg import judge_ecg
+from qualityfm.quality.faults import dropout_trust, judge_faults
+from qualityfm.quality.lines import Judgement, Lines, Trusts, prepare_lines
+from qualityfm.quality.ppg import judge_pulse
+from qualityfm.quality.usable import usable_for
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind, QualityScore, Recording
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
 
 #: A trust below this is named as a cause: the second is worse than grade B for this reason alone.
 CAUSE_BELOW = GRADE_CUTS["B"]
+#: Where else it is named: breathing and broad beats move a baseline too. Our own choice, docs/decisions/0009.
+CAUSES_BELOW = {Cause.BASELINE: 0.6}
 
 #: What judges each kind of channel; any other is judged by the faults of its samples alone.
-INDICES: dict[ChannelKind, Callable[[Lines], Trusts]] = {
-    ChannelKind.ECG: ecg_trusts,
-    ChannelKind.PPG: pulse_trusts,
-    ChannelKind.ABP: pulse_trusts,
+INDICES: dict[ChannelKind, Callable[[Lines], Judgement]] = {
+    ChannelKind.ECG: judge_ecg,
+    ChannelKind.PPG: judge_pulse,
+    ChannelKind.ABP: judge_pulse,
 }
 
 #: Samples of one channel scored at a time: small enough for the processor's cache and for memory at any length.
@@ -78,6 +82,7 @@ def score_block(block: SegmentBlock) -> QualityScore:
         quality=quality,
         causes=causes,
         overall=_overall(quality, block),
+        usable=usable_for(block.config.channels, block.units, quality, causes, block.length_s),
     )
 
 
@@ -89,31 +94,41 @@ def _score_part(
     num_segments = len(block.length_s[part])
     shape = (num_segments, len(block.names), config.num_seconds)
     quality, causes = np.zeros(shape, np.float32), np.full(shape, int(Cause.ABSENT), np.uint16)
-    sample_s = np.arange(block.values.shape[2]) / config.sample_rate_hz
-    is_expected = sample_s < block.length_s[part, None] - 0.5 / config.sample_rate_hz
-    prepared: dict[int, Lines] = {}
-    for c, name in enumerate(block.names):
-        if name is None:
-            continue
-        prepared[c] = prepare_lines(
-            config.channels[c],
-            block.units[c],
-            config.sample_rate_hz,
-            block.values[part, c],
-            block.is_real[part, c],
-            config.num_seconds,
-        )
-        quality[:, c], causes[:, c] = _combine(_trusts(prepared[c], is_expected))
-    for c, trust in agreement_trusts(prepared, quality).items():
-        quality[:, c] *= trust[:, None]
-        causes[:, c] |= np.where(trust < CAUSE_BELOW, int(Cause.DISAGREEMENT), 0).astype(np.uint16)[:, None]
+    judged = judge_channels(block, part)
+    for c, judgement in judged.items():
+        quality[:, c], causes[:, c] = _combine(judgement.trusts)
+    for c, trust in agreement_trusts(config.channels, judged, quality).items():
+        quality[:, c] *= trust
+        causes[:, c] |= np.where(trust < CAUSE_BELOW, int(Cause.DISAGREEMENT), 0).astype(np.uint16)
     return quality, causes
 
 
-def _trusts(lines: Lines, is_expected: Bool[np.ndarray, "line time"]) -> Trusts:
-    """Return the trust by cause, of the indices that fit what the channel measures."""
-    trusts = INDICES.get(lines.kind, fault_trusts)(lines)
-    return {Cause.DROPOUT: dropout_trust(lines, is_expected), **trusts}
+def judge_channels(block: SegmentBlock, part: slice = slice(None)) -> dict[int, Judgement]:
+    """Return what the indices found in each filled slot of some segments: the trusts behind the quality.
+
+    Example:
+        >>> from qualityfm.waveform.simulate import SimulationConfig, simulate
+        >>> block = cut_block(simulate(1, SimulationConfig(duration_s=30.0)).clean, SegmentConfig())
+        >>> judge_channels(block)[0].trusts[Cause.FLAT].shape
+        (1, 30)
+    """
+    config, judged = block.config, {}
+    sample_s = np.arange(block.values.shape[2]) / config.sample_rate_hz
+    is_expected = sample_s < block.length_s[part, None] - 0.5 / config.sample_rate_hz
+    for c, name in enumerate(block.names):
+        if name is not None:
+            lines = prepare_lines(
+                config.channels[c],
+                name,
+                block.units[c],
+                config.sample_rate_hz,
+                block.values[part, c],
+                block.is_real[part, c],
+                config.num_seconds,
+            )
+            found = INDICES.get(lines.kind, judge_faults)(lines)
+            judged[c] = replace(found, trusts={Cause.DROPOUT: dropout_trust(lines, is_expected), **found.trusts})
+    return judged
 
 
 def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16[np.ndarray, "line second"]]:
@@ -125,7 +140,7 @@ def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16
     quality, causes = np.ones(present.shape, np.float32), np.zeros(present.shape, np.uint16)
     for cause, trust in trusts.items():
         quality *= trust
-        causes |= np.where(trust < CAUSE_BELOW, int(cause), 0).astype(np.uint16)
+        causes |= np.where(trust < CAUSES_BELOW.get(cause, CAUSE_BELOW), int(cause), 0).astype(np.uint16)
     causes[present <= 0] = int(Cause.DROPOUT)
     return np.clip(quality, 0, 1), causes
 

@@ -206,6 +206,10 @@ class QualityScore:
         causes: `Cause` flags of each second.
         overall: Joint quality in [0, 1] of each segment over the channels that are there.
         model_quality: The same as `quality`, estimated by a model's quality head; None without a model.
+        model_good: Calibrated probability that a second is of grade B or better; None without a calibrated model.
+        model_causes: `Cause` flags that the model names; None without a calibrated cause head.
+        model_knows: Whether each segment looks like what the model was trained on; it abstains where it does not. None
+            without a calibrated model.
         usable: For each use, such as "heart rate", which segments are good enough (rules: `qualityfm.quality.usable`).
     """
 
@@ -218,6 +222,9 @@ class QualityScore:
     causes: UInt16[np.ndarray, "segment channel second"]
     overall: Float32[np.ndarray, " segment"]
     model_quality: Float32[np.ndarray, "segment channel second"] | None = None
+    model_good: Float32[np.ndarray, "segment channel second"] | None = None
+    model_causes: UInt16[np.ndarray, "segment channel second"] | None = None
+    model_knows: Bool[np.ndarray, " segment"] | None = None
     usable: Mapping[str, Bool[np.ndarray, " segment"]] = field(default_factory=dict)
 
     @property
@@ -256,6 +263,12 @@ class QualityScore:
                     }
                     if self.model_quality is not None:
                         row["model_quality"] = round(float(self.model_quality[s, c, second]), 4)
+                    if self.model_good is not None:
+                        row["model_good"] = round(float(self.model_good[s, c, second]), 4)
+                    if self.model_causes is not None:
+                        row["model_causes"] = Cause(int(self.model_causes[s, c, second])).words
+                    if self.model_knows is not None:
+                        row["model_knows"] = bool(self.model_knows[s])
                     yield row
 
     @cached_property

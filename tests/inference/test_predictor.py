@@ -99,3 +99,27 @@ def test_a_device_that_is_not_there_is_refused_by_name(predictor, tmp_path):
     save_checkpoint(tmp_path, predictor.network, {"name": "saved"})
     with pytest.raises(ConfigError, match="device: found 'banana'"):
         load_model(tmp_path, device="banana")
+
+
+def test_a_calibrated_model_adds_a_probability_causes_and_what_it_knows(predictor, recording):
+    from qualityfm.config import to_plain
+    from qualityfm.models.calibration import fit_calibration
+    from qualityfm.records import Cause
+
+    rng, num_causes = np.random.default_rng(0), len(Cause.learnable())
+    has_cause = rng.random((400, num_causes)) < 0.2
+    features = predictor.embed(recording).vectors
+    quality = rng.random(400)
+    fitted = fit_calibration(rng.normal(size=400), quality, np.where(has_cause, 4.0, -4.0), has_cause, features)
+    calibrated = Predictor(predictor.network, {"name": "test", "calibration": to_plain(fitted)})
+    score = calibrated.score(recording)
+    assert ((score.model_good >= 0) & (score.model_good <= 1)).all()
+    assert score.model_causes.dtype == np.uint16
+    assert score.model_knows.all()
+    assert {"model_good", "model_causes", "model_knows"} <= set(score.to_pandas().columns)
+    loud = tuple(replace(s, samples=rng.standard_normal(len(s.samples)).astype(np.float32)) for s in recording.signals)
+    assert not calibrated.score(replace(recording, signals=loud)).model_knows.all()
+
+
+def test_a_model_that_was_never_calibrated_adds_no_probability(predictor, recording):
+    assert predictor.score(recording).model_good is None

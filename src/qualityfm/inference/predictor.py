@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
+from scipy.special import expit
 
+from qualityfm.config import from_mapping
 from qualityfm.errors import ConfigError, problem
+from qualityfm.models.calibration import Calibration
 from qualityfm.models.checkpoint import CARD, load_checkpoint
 from qualityfm.models.encoder import Encoded
 from qualityfm.models.network import Network
@@ -71,6 +74,11 @@ class Predictor:
     def __init__(self, network: Network, card: dict[str, Any]) -> None:
         self.network = network
         self.card = card
+        stored = card.get("calibration")
+        #: What the quality head's numbers mean; None for a model that was never calibrated.
+        self.calibration = (
+            None if stored is None else from_mapping(Calibration, stored, where="calibration", is_complete=True)
+        )
 
     @property
     def segments(self) -> SegmentConfig:
@@ -86,7 +94,8 @@ class Predictor:
         """Return the classical quality of every second, with the model's estimate beside it.
 
         A second without samples has quality 0 for both. A model without a quality head (the `paper-*` family) leaves
-        `model_quality` None.
+        `model_quality` None. A calibrated one adds the probability that a second is good, the causes it names, and
+        whether it knows such signals at all: where it does not, its numbers are no better than a guess.
 
         Raises:
             SignalError: The recording has no channel that the model takes.
@@ -95,9 +104,19 @@ class Predictor:
         score = score_block(block)
         if self.network.quality is None:
             return score
-        estimate = np.concatenate([self._qualities(encoded) for encoded in self._encode(block)])
-        estimate[~_has_samples(block)] = 0.0
-        return replace(score, model_quality=estimate)
+        answers = [self._answer(encoded) for encoded in self._encode(block)]
+        logits, named, features = (np.concatenate(part) for part in zip(*answers, strict=True))
+        is_there = _has_samples(block)
+        score = replace(score, model_quality=np.where(is_there, expit(logits), 0).astype(np.float32))
+        if self.calibration is None:
+            return score
+        causes = np.where(is_there, self.calibration.causes(named), 0) if named.shape[-1] else None
+        return replace(
+            score,
+            model_good=np.where(is_there, self.calibration.good_probability(logits), 0).astype(np.float32),
+            model_causes=None if causes is None else causes.astype(np.uint16),
+            model_knows=self.calibration.knows(features),
+        )
 
     def embed(self, recording: Recording) -> Embeddings:
         """Return one vector for each segment.
@@ -118,10 +137,14 @@ class Predictor:
             yield self.network.encoder(torch.from_numpy(values).to(device))
 
     @torch.inference_mode()
-    def _qualities(self, encoded: Encoded) -> Float32[np.ndarray, "segment channel second"]:
+    def _answer(self, encoded: Encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the logits of quality [segment channel second] and causes [... cause], and the pooled features."""
         assert self.network.quality is not None  # `score` asked before
         logits = self.network.quality(encoded, self.segments.num_seconds)
-        return np.asarray(logits.sigmoid().cpu().numpy())
+        named = logits.new_zeros(*logits.shape, 0)
+        if self.network.causes is not None:
+            named = self.network.causes(encoded, self.segments.num_seconds)
+        return logits.cpu().numpy(), named.cpu().numpy(), encoded.pooled.cpu().numpy()
 
     def __repr__(self) -> str:
         millions = self.network.num_parameters / 1e6

@@ -156,9 +156,11 @@ def _fit_region(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Return center, scaled main axes and the deviation along all the others."""
     center = features.mean(axis=0) if len(features) else np.zeros(features.shape[1])
     _, sizes, directions = np.linalg.svd(features - center, full_matrices=False)
-    num_axes = min(NUM_AXES, len(sizes))
+    # A direction without spread says nothing; scaled to unit deviation it would be nothing but rounding.
+    num_axes = min(NUM_AXES, int(np.sum(sizes > 1e-3 * sizes[0]))) if len(sizes) else 0
     deviations = np.maximum(sizes / np.sqrt(max(len(features), 1)), 1e-6)
-    rest = float(np.sqrt(np.sum(deviations[num_axes:] ** 2))) or 1.0
+    total = float(np.sqrt(np.sum(deviations**2))) or 1.0
+    rest = max(float(np.sqrt(np.sum(deviations[num_axes:] ** 2))), 1e-3 * total)
     return center, directions[:num_axes] / deviations[:num_axes, None], rest
 
 
@@ -168,7 +170,8 @@ def _distance(features: np.ndarray, center: np.ndarray, axes: np.ndarray, residu
     coordinates = centred @ axes.T
     unit = axes / np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), 1e-12)
     rest = np.linalg.norm(centred - centred @ unit.T @ unit, axis=1) / residual_scale
-    return np.asarray(np.maximum(np.sqrt(np.square(coordinates).mean(axis=1)), rest))
+    along = np.sqrt(np.square(coordinates).sum(axis=1) / max(len(axes), 1))
+    return np.asarray(np.maximum(along, rest))
 
 
 def _short(values: np.ndarray) -> list[float]:

@@ -25,6 +25,9 @@ UNDISTURBED_FROM = GRADE_CUTS["A"]
 KNOWN_SHARE = 0.995
 NUM_AXES = 16
 
+#: Room for the digits that a card leaves out.
+ROUNDING = 1.001
+
 #: Bins of the calibration error. Source: Guo et al., On Calibration of Modern Neural Networks, ICML (2017).
 NUM_BINS = 15
 
@@ -105,7 +108,7 @@ def fit_calibration(
         center=tuple(_short(center)),
         axes=tuple(tuple(_short(axis)) for axis in axes),
         residual_scale=residual_scale,
-        limit=float(np.quantile(distance, KNOWN_SHARE)) if len(distance) else 0.0,
+        limit=ROUNDING * float(np.quantile(distance, KNOWN_SHARE, method="higher")) if len(distance) else 0.0,
     )
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from qualityfm.errors import ConfigError, SignalError
 from qualityfm.records import ChannelKind, Recording, Signal
-from qualityfm.segments import SegmentConfig, assign_slots, cut_block, cut_segments, resample, scale_values
+from qualityfm.segments import SegmentConfig, assign_slots, cut_block, cut_segments, scale_values, second_starts
+from qualityfm.waveform.resampling import resample
 
 CONFIG = SegmentConfig(segment_s=10.0, step_s=10.0)
 
@@ -92,6 +93,25 @@ def test_lead_ii_takes_the_first_slot_and_a_dead_lead_gives_way():
     assert [s and s.name for s in assign_slots(recording(v, ii), CONFIG.channels)] == ["II", "V", None, None]
     dead = replace(ii, samples=np.full(10000, np.nan, np.float32))
     assert [s and s.name for s in assign_slots(recording(v, dead), CONFIG.channels)] == ["V", "II", None, None]
+
+
+@pytest.mark.parametrize(
+    "name", ["II", "ii", "SNUADC/ECG_II", "ECG II", "EKG-II", "Lead II", "ECG lead ii", "II+", "a/b/II"]
+)
+def test_lead_ii_is_preferred_however_it_is_spelled(name):
+    leads = [signal(wave(), name=lead) for lead in ("SNUADC/ECG_V5", "ECG I", name)]
+    assert assign_slots(recording(*leads), (ChannelKind.ECG,))[0] is leads[2]
+
+
+@pytest.mark.parametrize("name", ["ECG", "Lead", "aVL", "VII", "II/V5"])
+def test_another_name_is_not_taken_for_a_preferred_lead(name):
+    leads = [signal(wave(), name=name), signal(wave(), name="ECG III")]
+    assert assign_slots(recording(*leads), (ChannelKind.ECG,))[0] is leads[1]
+
+
+@pytest.mark.parametrize(("rate_hz", "expected"), [(4.0, [0, 4, 8]), (2.5, [0, 3, 5]), (62.4725, [0, 63, 125])])
+def test_a_second_begins_at_the_first_sample_in_it(rate_hz, expected):
+    assert second_starts(round(3 * rate_hz), 3, rate_hz).tolist() == expected
 
 
 @pytest.mark.parametrize("value", [1e20, np.inf, -1e15])

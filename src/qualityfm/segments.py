@@ -6,17 +6,17 @@ shard sets and checkpoints. Bulk code works on `SegmentBlock`, all segments of o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32
-from scipy.signal import firwin, resample_poly
+from jaxtyping import Bool, Float32, Int
+from numpy.lib.stride_tricks import sliding_window_view
 
 from qualityfm.errors import ConfigError, SignalError, problem
 from qualityfm.records import ChannelKind, Recording, Segment, Signal
+from qualityfm.waveform.resampling import recorded_ticks, resample
 
 #: A sample beyond this cannot come from a sensor; it is treated as missing (our own bound: float32 sums stay finite).
 MAX_ABS_SAMPLE = 1e9
@@ -29,10 +29,7 @@ RELATIVE_SCALE_FLOOR = 1e-6
 #: Interquartile range of a standard normal distribution; makes the robust scale comparable to a standard deviation.
 NORMAL_IQR = 1.349
 
-#: Half length of the resampling filter, in samples of the slower of both rates (our own choice).
-FILTER_HALF_PERIODS = 16
-
-#: Leads of choice for the first ECG slot: lead II is what the paper uses, the others are its next of kin.
+#: Leads of choice for the first ECG slot (`lead_name`): the paper uses lead II, the others are its next of kin.
 PREFERRED_ECG = ("II", "MLII", "MCL1", "I", "III", "V")
 
 
@@ -203,13 +200,13 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
     starts = np.round(start_s * config.sample_rate_hz).astype(int)
     num_samples = int(starts[-1]) + config.num_samples
 
-    index = starts[:, None] + np.arange(config.num_samples)
     values = np.full((num_segments, len(slots), config.num_samples), np.nan, np.float32)
     is_real = np.zeros(values.shape, bool)
     for c, signal in enumerate(slots):
         if signal is not None:
             line, real = _on_clock(signal, config, num_samples)
-            values[:, c], is_real[:, c] = line[index], real[index]
+            values[:, c] = sliding_window_view(line, config.num_samples)[starts]
+            is_real[:, c] = sliding_window_view(real, config.num_samples)[starts]
     return SegmentBlock(
         recording_id=recording.recording_id,
         subject_id=recording.subject_id,
@@ -253,40 +250,57 @@ def assign_slots(recording: Recording, kinds: tuple[ChannelKind, ...]) -> list[S
 
     def rank(signal: Signal) -> tuple[bool, int]:
         is_dead = not np.isfinite(signal.samples).any()
-        is_preferred = signal.kind == ChannelKind.ECG and signal.name.upper() in PREFERRED_ECG
-        return is_dead, PREFERRED_ECG.index(signal.name.upper()) if is_preferred else len(PREFERRED_ECG)
+        lead = lead_name(signal.name)
+        is_preferred = signal.kind == ChannelKind.ECG and lead in PREFERRED_ECG
+        return is_dead, PREFERRED_ECG.index(lead) if is_preferred else len(PREFERRED_ECG)
 
     waiting = {kind: sorted(recording.of_kind(kind), key=rank) for kind in set(kinds)}
     return [waiting[kind].pop(0) if waiting[kind] else None for kind in kinds]
 
 
+def lead_name(name: str) -> str:
+    """Return the lead in a channel's name: in capitals, without device, separators and a leading ECG, EKG or LEAD.
+
+    Example:
+        >>> lead_name("SNUADC/ECG_II"), lead_name("Lead ii"), lead_name("MLII"), lead_name("ECG")
+        ('II', 'II', 'MLII', '')
+    """
+    short = re.sub(r"[\s_+.,\-]", "", name.rsplit("/", 1)[-1]).upper()
+    return re.sub(r"^(ECG|EKG)?(LEAD)?", "", short)
+
+
+def second_starts(num_samples: int, num_seconds: int, sample_rate_hz: float) -> Int[np.ndarray, " second"]:
+    """Return the first sample of every second of a segment, at rates that are no whole number too.
+
+    Args:
+        num_samples: Samples of the segment.
+        num_seconds: Its seconds, a begun one included (`SegmentConfig.num_seconds`).
+        sample_rate_hz: Samples per second.
+    """
+    second = (np.arange(num_samples) / sample_rate_hz + 1e-9).astype(int)
+    return np.searchsorted(second, np.arange(num_seconds))
+
+
 def _on_clock(signal: Signal, config: SegmentConfig, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
     """Return one signal's values and realness on the common clock, which starts with the recording."""
     samples = signal.samples
-    real = np.isfinite(samples) & (np.abs(samples) < MAX_ABS_SAMPLE)
+    with np.errstate(invalid="ignore"):
+        real = np.abs(samples) < MAX_ABS_SAMPLE  # never true for a missing one
     line = np.full(num_samples, np.nan, np.float32)
-    is_real = np.zeros(num_samples, bool)
     if not real.any():
-        return line, is_real
+        return line, np.zeros(num_samples, bool)
     if not real.all():
         samples = np.interp(np.arange(len(samples)), np.flatnonzero(real), samples[real]).astype(np.float32)
     resampled = resample(samples, signal.sample_rate_hz, config.sample_rate_hz)
-
-    # Position of every clock tick in source samples; a tick is real where both its source neighbours are.
-    ticks = np.arange(num_samples)
-    position = (ticks / config.sample_rate_hz - signal.start_s) * signal.sample_rate_hz
-    inside = (position >= -0.5) & (position <= len(samples) - 0.5)
-    left = np.clip(np.floor(position + 1e-6).astype(int), 0, len(samples) - 1)
-    right = np.clip(np.ceil(position - 1e-6).astype(int), 0, len(samples) - 1)
-    is_real[inside] = (real[left] & real[right])[inside]
-
+    inside, is_real = recorded_ticks(real, signal.start_s, signal.sample_rate_hz, config.sample_rate_hz, num_samples)
     shift = signal.start_s * config.sample_rate_hz
     if abs(shift - round(shift)) < 1e-6:
-        source = ticks - round(shift)
-        usable = inside & (source >= 0) & (source < len(resampled))
-        line[usable] = resampled[source[usable]]
+        first = max(inside.start, round(shift))
+        end = max(first, min(inside.stop, round(shift) + len(resampled)))
+        line[first:end] = resampled[first - round(shift) : end - round(shift)]
     else:
-        line[inside] = np.interp(ticks[inside] - shift, np.arange(len(resampled)), resampled)
+        ticks = np.arange(inside.start, inside.stop)
+        line[inside] = np.interp(ticks - shift, np.arange(len(resampled)), resampled)
     is_real &= np.isfinite(line)
     line[_long_gaps(is_real, round(config.max_filled_gap_s * config.sample_rate_hz))] = np.nan
     return line, is_real
@@ -294,60 +308,14 @@ def _on_clock(signal: Signal, config: SegmentConfig, num_samples: int) -> tuple[
 
 def _long_gaps(is_real: np.ndarray, max_length: int) -> np.ndarray:
     """Return where runs of unreal samples are longer than `max_length`, or touch an end of the signal."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], is_real, [True])).astype(np.int8)))
     long = np.zeros(len(is_real), bool)
+    if is_real.all():
+        return long
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], is_real, [True])).astype(np.int8)))
     for begin, end in edges.reshape(-1, 2):
         if end - begin > max_length or begin == 0 or end == len(is_real):
             long[begin:end] = True
     return long
-
-
-def resample(samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
-    """Return samples at another rate, low-pass filtered against aliasing, first sample at the same instant.
-
-    Rates whose ratio is a small fraction go through one polyphase filter (scipy.signal.resample_poly). Others
-    (62.4725 Hz) go to a rate at least four times the target by the same filter and are then interpolated at the exact
-    instants, so that no drift builds up over a day.
-
-    Args:
-        samples: Finite samples [time].
-        from_hz: Their rate, Hz.
-        to_hz: Rate wanted, Hz.
-    """
-    if from_hz == to_hz or len(samples) < 2:
-        return samples
-    ratio = Fraction(to_hz / from_hz).limit_denominator(1000)
-    if abs(ratio * from_hz / to_hz - 1) < 1e-10:
-        return _polyphase(samples, ratio.numerator, ratio.denominator)
-    if to_hz < from_hz:  # band-limit first, at the source's own rate
-        steps = max(50, int(np.ceil(50 * from_hz / to_hz)))
-        factor = Fraction(to_hz / from_hz).limit_denominator(steps)
-        narrow = _polyphase(samples, factor.numerator, factor.denominator)
-        mid_hz = from_hz * factor.numerator / factor.denominator
-    else:
-        narrow, mid_hz = samples, from_hz
-    up = int(np.ceil(4 * to_hz / mid_hz))
-    fine = _polyphase(narrow, up, 1)
-    num_out = int(np.floor((len(samples) - 1) / from_hz * to_hz + 1e-9)) + 1
-    return np.asarray(np.interp(np.arange(num_out) / to_hz, np.arange(len(fine)) / (mid_hz * up), fine))
-
-
-def _polyphase(samples: np.ndarray, up: int, down: int) -> np.ndarray:
-    taps: Any = _low_pass(up, down)  # scipy's stubs know windows by name only
-    return np.asarray(resample_poly(samples.astype(np.float32), up, down, window=taps, padtype="line"))
-
-
-@lru_cache(maxsize=64)
-def _low_pass(up: int, down: int) -> np.ndarray:
-    """Return the filter of a rate change; 80 dB down beyond the lower of both Nyquist frequencies (Kaiser, beta 8).
-
-    Each of its `up` phases passes a constant unchanged, so that a flat line stays flat to the last bit of a float.
-    """
-    slower = max(up, down)
-    taps = firwin(2 * FILTER_HALF_PERIODS * slower + 1, 1 / slower, window=("kaiser", 8.0))
-    for phase in range(up):
-        taps[phase::up] /= up * taps[phase::up].sum()
-    return taps.astype(np.float32)
 
 
 def scale_values(values: Float32[np.ndarray, "segment channel time"], config: SegmentConfig) -> Scaled:
@@ -368,10 +336,11 @@ def scale_values(values: Float32[np.ndarray, "segment channel time"], config: Se
             low, high = np.nanmin(values[s]), np.nanmax(values[s])
             center[s], scale[s] = (low + high) / 2, max((high - low) / 2, 1e-12)
     with np.errstate(invalid="ignore", over="ignore"):
-        scaled = (values - center[..., None]) / scale[..., None]
+        scaled = np.asarray(values - center.astype(np.float32)[..., None])
+        scaled /= scale.astype(np.float32)[..., None]
         if config.scaling != "none":
-            scaled = np.clip(scaled, -config.clip, config.clip)
-    return Scaled(values=scaled.astype(np.float32), center=center.astype(np.float32), scale=scale.astype(np.float32))
+            np.clip(scaled, -config.clip, config.clip, out=scaled)
+    return Scaled(values=scaled, center=center.astype(np.float32), scale=scale.astype(np.float32))
 
 
 def _quartiles(values: Float32[np.ndarray, "segment channel time"]) -> list[np.ndarray]:

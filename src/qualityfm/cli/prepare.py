@@ -112,7 +112,8 @@ def make_dataset(options: Options, config: Any) -> PrepareReport:
         def show(done: Progress) -> None:
             rate = done.hours_read / max(time.monotonic() - began, 1e-3)
             note = f"shard {done.num_shards_done} of {done.num_shards}  {rate:.1f} h/s"
-            display.show(done.segments_done, done.segments_planned, note)
+            resumed = done.segments_resumed  # took no time in this run
+            display.show(done.segments_done - resumed, done.segments_planned - resumed, note)
 
         return prepare(
             options.archive,

@@ -21,7 +21,7 @@ from qualityfm.models.encoder import Encoded
 from qualityfm.models.network import Network
 from qualityfm.quality.score import score_block
 from qualityfm.records import QualityScore, Recording
-from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, scale_values
+from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, scale_values, second_starts
 from qualityfm.training.runtime import find_device
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ class Predictor:
 
 def _has_samples(block: SegmentBlock) -> Bool[np.ndarray, "segment channel second"]:
     """Return which seconds of each channel hold a sample."""
-    second = (np.arange(block.values.shape[2]) / block.config.sample_rate_hz + 1e-9).astype(int)
-    begins = np.searchsorted(second, np.arange(block.config.num_seconds))
+    config = block.config
+    begins = second_starts(config.num_samples, config.num_seconds, config.sample_rate_hz)
     return np.asarray(np.logical_or.reduceat(np.isfinite(block.values), begins, axis=2))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,14 +20,22 @@ from qualityfm.segments import SegmentConfig, count_segments
 from qualityfm.shards.format import ARRAYS, FORMAT_VERSION, RecordingNote, array_shape, hash_plain
 from qualityfm.sources import Found, Layout, find_recordings
 
-#: A long recording is read in stretches of about this length, so that a day needs no more memory than an hour.
+#: A long recording is read in stretches of at most this length, so that a day needs no more memory than an hour.
 STRETCH_S = 3600.0
+
+#: And of at most this many samples of all channels together, read or resampled: while it is decoded and scored a
+#: sample takes some 24 bytes (measured), so that a stretch stays below half a gigabyte. An hour of 8 channels at 500 Hz
+#: fits.
+MAX_STRETCH_SAMPLES = 2**24
 
 #: Shards are this long at least, h: small files cost more than they give.
 MIN_SHARD_H = 2.0
 
-#: And at most, h: what a worker holds in memory and what an interruption can cost.
+#: And at most, h: what an interruption can cost.
 MAX_SHARD_H = 24.0
+
+#: And no larger than this: a worker holds a shard twice while it writes it.
+MAX_SHARD_BYTES = 2**27
 
 #: An archive that fits in between is cut into about this many shards, so that workers share it evenly.
 NUM_SHARDS_WANTED = 64
@@ -34,7 +44,7 @@ NUM_SHARDS_WANTED = 64
 TABLE_ROW_BYTES = 64
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stretch:
     """A part of a recording that is read and cut at once; stretches meet on the segment grid.
 
@@ -77,6 +87,7 @@ class Plan:
         num_recordings: Recordings that will be read.
         hours: Their length.
         num_segments: Segments they can give at most.
+        num_recorded: Those of them that do not lie in a gap that their header tells, about.
         plan_hash: Identity of all this.
     """
 
@@ -89,13 +100,13 @@ class Plan:
     num_recordings: int
     hours: float
     num_segments: int
+    num_recorded: int
     plan_hash: str
 
     @property
     def estimated_bytes(self) -> int:
-        """Size of the data set if every segment is kept."""
-        row = sum(dtype.itemsize * int(np.prod(array_shape(name, 1, self.config))) for name, dtype in ARRAYS.items())
-        return self.num_segments * (row + TABLE_ROW_BYTES)
+        """Size of the data set if every segment is kept in which something was recorded."""
+        return self.num_recorded * _row_bytes(self.config)
 
 
 def make_plan(
@@ -114,17 +125,7 @@ def make_plan(
     """
     identity = identity or Identity()
     listed = find_recordings(archive, layout=layout)
-    found: Iterable[Found] = listed
-    question = None
-    if selection is not None:
-        selected = select(tuple(listed), selection)
-        found = selected.found
-        question = selection.question | {
-            "num_selected": len(selected.found),
-            "num_not_selected": selected.num_not_chosen,
-            "num_without_row": selected.num_without_row,
-            "num_rows_without_recording": selected.num_without_recording,
-        }
+    found, question = _chosen(listed, selection)
     refused, left_out, usable = [], [], []
     for one in found:
         reason = one.aside or reason_to_leave_out(one, config)
@@ -134,8 +135,6 @@ def make_plan(
             left_out.append(identity.note(one.recording_id, reason))
         else:
             usable.append(one)
-    hours = sum(one.duration_s for one in usable) / 3600
-    stretches = [stretch for one in usable for stretch in _stretches(one, config)]
     if identity.key is not None and question is not None:  # conditions may name patients
         question = {"sha256": hash_plain(question)} | {k: v for k, v in question.items() if k.startswith("num_")}
     settings = {
@@ -146,15 +145,8 @@ def make_plan(
         "layout": None if layout is None else {"name": layout.name, "sha256": hash_plain(to_plain(layout))},
         "key": identity.fingerprint,
     }
-    request = settings | {
-        # the stretches, under the name that data sets were hashed with before: another would give them other hashes
-        "windows": [
-            [identity.recording_id(s.recording_id), identity.subject_id(s.subject_id), s.first_segment, s.num_segments]
-            for s in stretches
-        ],
-        "sizes": _sizes(usable, listed),
-        "notes": to_plain([refused, left_out]),
-    }
+    hours = sum(one.duration_s for one in usable) / 3600
+    stretches = [stretch for one in usable for stretch in _stretches(one, config)]
     return Plan(
         config=config,
         groups=tuple(_groups(stretches, config, hours)),
@@ -165,8 +157,46 @@ def make_plan(
         num_recordings=len(usable),
         hours=hours,
         num_segments=sum(s.num_segments for s in stretches),
-        plan_hash=hash_plain(request),
+        num_recorded=sum(_num_recorded(one, config) for one in usable),
+        plan_hash=_hash_request(settings, stretches, (*refused, *left_out), _files(usable, listed), identity),
     )
+
+
+def _chosen(listed: Sequence[Found], selection: Selection | None) -> tuple[Sequence[Found], dict[str, Any] | None]:
+    """Return the recordings that were asked for, and the question with what it met."""
+    if selection is None:
+        return listed, None
+    selected = select(listed, selection)
+    return selected.found, selection.question | {
+        "num_selected": len(selected.found),
+        "num_not_selected": selected.num_not_chosen,
+        "num_without_row": selected.num_without_row,
+        "num_rows_without_recording": selected.num_without_recording,
+    }
+
+
+def _hash_request(
+    settings: dict[str, Any],
+    stretches: Iterable[Stretch],
+    notes: Iterable[RecordingNote],
+    files: Iterable[tuple[str, int]],
+    identity: Identity,
+) -> str:
+    """Return the identity of a plan; fed line by line, as an archive may hold a million recordings."""
+    digest = hashlib.sha256(hash_plain(settings).encode())
+    rows: Iterator[Iterable[Any]] = (
+        (identity.recording_id(s.recording_id), identity.subject_id(s.subject_id), s.first_segment, s.num_segments)
+        for s in stretches
+    )
+    for kind, lines in (
+        ("stretches", rows),
+        ("notes", ((n.recording_id, n.reason) for n in notes)),
+        ("files", files),
+    ):
+        digest.update(f"\n{kind}".encode())
+        for line in lines:
+            digest.update(b"\n" + json.dumps(list(line)).encode())
+    return digest.hexdigest()
 
 
 def reason_to_leave_out(found: Found, config: SegmentConfig) -> str | None:
@@ -195,7 +225,9 @@ def one_line(text: str, archive: Path) -> str:
 def _stretches(found: Found, config: SegmentConfig) -> Iterator[Stretch]:
     """Yield stretches that give the same segments as cutting the recording at once (see `segments.cut_block`)."""
     total = count_segments(found.duration_s, config)
-    each = max(1, round(STRETCH_S / config.step_s))
+    read_hz = sum(channel.sample_rate_hz for channel in found.channels)
+    samples_per_s = max(read_hz, config.sample_rate_hz * len(config.channels) * config.segment_s / config.step_s)
+    each = max(1, round(min(STRETCH_S, MAX_STRETCH_SAMPLES / samples_per_s) / config.step_s))
     for first in range(0, total, each):
         yield Stretch(
             path=found.path,
@@ -207,46 +239,57 @@ def _stretches(found: Found, config: SegmentConfig) -> Iterator[Stretch]:
         )
 
 
+def _num_recorded(found: Found, config: SegmentConfig) -> int:
+    """Return how many segments hold samples by the header, about: as many as the channel with the least gaps fills."""
+    gap_s = min(channel.gap_s for channel in found.channels if channel.kind in config.channels)
+    return count_segments(max(0.0, found.duration_s - gap_s), config)
+
+
 def _groups(stretches: list[Stretch], config: SegmentConfig, hours: float) -> Iterator[Group]:
     """Yield consecutive stretches until a shard is long enough."""
     wanted = min(MAX_SHARD_H, max(MIN_SHARD_H, hours / NUM_SHARDS_WANTED))
-    most = max(1, int(wanted * 3600 / config.segment_s))
+    most = max(1, min(int(wanted * 3600 / config.segment_s), MAX_SHARD_BYTES // _row_bytes(config)))
     waiting: list[Stretch] = []
-    num_groups = 0
+    num_groups = num_waiting = 0
     for i, stretch in enumerate(stretches):
         waiting.append(stretch)
+        num_waiting += stretch.num_segments
         following = stretches[i + 1].num_segments if i + 1 < len(stretches) else most
-        if sum(s.num_segments for s in waiting) + following > most:
+        if num_waiting + following > most:
             yield Group(name=f"shard-{num_groups:05d}", stretches=tuple(waiting))
             num_groups += 1
-            waiting = []
+            waiting, num_waiting = [], 0
 
 
-def _sizes(usable: Sequence[Found], listed: Iterable[Found]) -> list[list[list[Any]]]:
-    """Return name and size of the files of each recording, then of each folder's files that bear no recording's name.
+def _row_bytes(config: SegmentConfig) -> int:
+    row = sum(dtype.itemsize * int(np.prod(array_shape(name, 1, config))) for name, dtype in ARRAYS.items())
+    return row + TABLE_ROW_BYTES
 
-    The latter are, above all, the segments of recordings made of several; their names are free, so every recording of
-    the folder is taken to use them. Sizes and not times: a copied archive is the same archive, a file that grew is not.
+
+def _files(usable: Sequence[Found], listed: Sequence[Found]) -> Iterator[tuple[str, int]]:
+    """Yield name and size of the files that a plan rests on, folder by folder.
+
+    Those are the files of the recordings and those that bear no recording's name: above all the segments of recordings
+    made of several, whose names are free. Sizes and not times: a copied archive is the same archive, a file that grew
+    is not.
     """
-    folders = [one.file.parent for one in usable]
-    listings = {folder: _files_by_stem(folder) for folder in sorted(set(folders))}
-    sizes = [listings[folder].get(_stem(one.file.name), []) for folder, one in zip(folders, usable, strict=True)]
-    named = {(one.file.parent, _stem(one.file.name)) for one in listed}
-    for folder, files in listings.items():
-        others = [entry for stem, entries in files.items() if (folder, stem) not in named for entry in entries]
-        if others:
-            sizes.append(others)
-    return sizes
+    used = {one.recording_id for one in usable}
+    unused: dict[Path, set[str]] = {}
+    for one in listed:
+        if one.recording_id not in used:
+            unused.setdefault(one.file.parent, set()).add(_stem(one.file.name))
+    for one in usable if unused else ():
+        unused.get(one.file.parent, set()).discard(_stem(one.file.name))
+    for folder in sorted({one.file.parent for one in usable}):
+        without = unused.get(folder, set())
+        yield from (entry for entry in _sizes(folder) if _stem(entry[0]) not in without)
 
 
-def _files_by_stem(folder: Path) -> dict[str, list[list[Any]]]:
-    """Return name and size of a folder's files, hidden ones aside, by what stands before the first dot."""
-    files: dict[str, list[list[Any]]] = {}
+def _sizes(folder: Path) -> list[tuple[str, int]]:
+    """Return name and size of a folder's files, hidden ones aside."""
     with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda e: e.name):
-            if entry.is_file() and not entry.name.startswith("."):
-                files.setdefault(_stem(entry.name), []).append([entry.name, entry.stat().st_size])
-    return files
+        visible = (entry for entry in entries if entry.is_file() and not entry.name.startswith("."))
+        return sorted((entry.name, entry.stat().st_size) for entry in visible)
 
 
 def _stem(name: str) -> str:

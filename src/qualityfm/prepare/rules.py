@@ -27,11 +27,12 @@ def keep_usable(block: SegmentBlock, recording: Recording) -> tuple[SegmentBlock
         recording: The recording they were cut from.
     """
     is_usable = _usable(block)
-    block = replace(
-        block,
-        values=np.where(is_usable[..., None], block.values, np.float32(np.nan)),
-        is_real=block.is_real & is_usable[..., None],
-    )
+    if (_is_filled(block) & ~is_usable).any():
+        block = replace(
+            block,
+            values=np.where(is_usable[..., None], block.values, np.float32(np.nan)),
+            is_real=block.is_real & is_usable[..., None],
+        )
     reasons = np.where(is_usable.any(axis=1), "", NO_CHANNEL).astype(object)
     config = block.config
     for kind, count in Counter(config.required).items():
@@ -46,7 +47,9 @@ def keep_usable(block: SegmentBlock, recording: Recording) -> tuple[SegmentBlock
 
 
 def take_segments(block: SegmentBlock, chosen: Int[np.ndarray, " segment"]) -> SegmentBlock:
-    """Return a block of the chosen segments."""
+    """Return a block of the chosen segments; the block itself where all are, in their order."""
+    if np.array_equal(chosen, np.arange(len(block))):
+        return block
     return replace(
         block,
         start_s=block.start_s[chosen],
@@ -57,9 +60,15 @@ def take_segments(block: SegmentBlock, chosen: Int[np.ndarray, " segment"]) -> S
 
 
 def _usable(block: SegmentBlock) -> Bool[np.ndarray, "segment channel"]:
-    real_fraction = block.is_real.mean(axis=2)
-    is_filled = np.array([name is not None for name in block.names])
-    return np.asarray(is_filled & (real_fraction > 0) & (1 - real_fraction <= block.config.max_missing_fraction))
+    real_fraction = block.is_real.sum(axis=2) / block.config.num_samples
+    return np.asarray(
+        _is_filled(block) & (real_fraction > 0) & (1 - real_fraction <= block.config.max_missing_fraction)
+    )
+
+
+def _is_filled(block: SegmentBlock) -> Bool[np.ndarray, " channel"]:
+    """Return which slots the recording fills; the others hold nothing but missing samples."""
+    return np.array([name is not None for name in block.names])
 
 
 def _constant(block: SegmentBlock, recording: Recording) -> Bool[np.ndarray, "segment channel"]:

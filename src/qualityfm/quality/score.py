@@ -37,7 +37,7 @@ INDICES: dict[ChannelKind, Callable[[Lines], Judgement]] = {
 }
 
 #: Samples of one channel scored at a time: small enough for the processor's cache and for memory at any length.
-CHUNK_SAMPLES = 2**17
+CHUNK_SAMPLES = 2**18
 
 
 def score_quality(recording: Recording, config: SegmentConfig | None = None) -> QualityScore:

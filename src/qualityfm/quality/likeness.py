@@ -16,7 +16,7 @@ from numba import njit
 
 from qualityfm.quality.measures import second_starts
 
-#: All figures of this file are our own choice, docs/decisions/0009.
+#: All figures of this file are our own choice, docs/decisions/0020.
 WINDOW_S = (-0.2, 0.4)  # around the steepest moment; the T wave lies inside, the next beat mostly outside
 NEAR_S = 0.18  # two events are not nearer to each other
 WIDE_S = 1.6  # an event is compared with the steepest within this time, before and after

@@ -107,3 +107,8 @@ def test_embedding_a_folder_gives_a_vector_for_each_segment(
     else:
         frame = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
         assert frame.shape == (12, 2 + 64)
+
+
+def test_annotations_are_written_for_each_record(archive: Path, tmp_path: Path) -> None:
+    assert main(["score", str(archive), "--annotations", str(tmp_path / "new")]) == 0
+    assert sorted(file.name for file in (tmp_path / "new").iterdir()) == ["p01.qfm", "p02.qfm", "p03.qfm", "p04.qfm"]

@@ -14,8 +14,9 @@ from jaxtyping import Bool, Float, Float32
 
 from qualityfm.errors import SourceError, problem
 from qualityfm.records import ChannelKind
-from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, resample
+from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
 from qualityfm.sources import open_recording
+from qualityfm.waveform.resampling import resample
 
 RATE_HZ = 125.0
 SEGMENT_S = 30

@@ -61,7 +61,7 @@ def alarm_figures(folder: Path, blocks: list[SegmentBlock], rounds: int) -> list
     figures = []
     for (alarm, kind), found in sorted(parts.items()):
         is_alarm, seconds, groups = (np.concatenate(p) for p in zip(*found, strict=True))
-        if len(found) >= 2:
+        if len(np.unique(groups)) >= 2:
             case = f"{kind.value}, true {alarm.replace('_', ' ').lower()} alarms"
             names = ("rhythm blindness", case, "QualityFM", "AUC of a low score against the minutes before")
             aim = "" if alarm == "Asystole" else AIM

@@ -22,7 +22,7 @@ QUIET_OF_SINE = float(np.sin(np.pi / 2 * QUIET_QUANTILE))
 MAINS_COVERS = 0.75
 
 #: Which of a line's ordered seconds shows how much its beats depart from each other, and how quiet it is, where
-#: nothing moves it. Our own choice, docs/decisions/0009.
+#: nothing moves it. Our own choice, docs/decisions/0020.
 STILL_QUANTILE = 0.4
 
 
@@ -80,7 +80,7 @@ class MotionModel:
             muscle noise, which is faster, and from baseline wander, which is slower.
 
     Source:
-        Fitted to recorded and simulated traces with and without added noise, docs/decisions/0009.
+        Fitted to recorded and simulated traces with and without added noise, docs/decisions/0020.
     """
 
     disturbed: tuple[float, float, float, float, float]

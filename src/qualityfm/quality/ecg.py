@@ -26,7 +26,7 @@ from qualityfm.waveform.filters import Band, split_bands
 
 #: Waves of the heart lie above this. Source: Kligfield et al., Circulation 115:1306, 2007 (zero-phase filters).
 WAVES_HZ = 0.67
-#: All that follows is our own choice, docs/decisions/0004 and 0009.
+#: All that follows is our own choice, docs/decisions/0004 and 0020.
 BASELINE_HZ = 0.3  # 18 beats a minute; the area of a broad ectopic beat leaves next to nothing below
 SHAPE_HZ = 12.0  # the shape of a beat, without muscle noise and without jitter of its sampling
 NOISE_HZ = 20.0  # above this an ECG has little but the QRS complexes themselves

@@ -11,7 +11,7 @@ from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, us
 from qualityfm.quality.measures import MAINS_HZ, NEIGHBOUR_HZ, extent, mains_amplitude, needle_heights
 from qualityfm.records import Cause, ChannelKind
 
-#: All thresholds of this file are our own choice, docs/decisions/0004 and 0009.
+#: All thresholds of this file are our own choice, docs/decisions/0004 and 0020.
 FLAT_S = 0.5  # a living channel never rests this long within the tolerance
 CLIPPED_S = 0.1  # a peak never stays this long within the tolerance
 RUN_TOLERANCE = 0.001  # of the line's usual range; resampling makes a constant run ripple a little

@@ -16,7 +16,7 @@ from numba import njit
 
 from qualityfm.quality.measures import second_starts
 
-#: All figures of this file are our own choice, docs/decisions/0009.
+#: All figures of this file are our own choice, docs/decisions/0020.
 WINDOW_S = (-0.2, 0.4)  # around the steepest moment; the T wave lies inside, the next beat mostly outside
 NEAR_S = 0.18  # two events are not nearer to each other
 WIDE_S = 1.6  # an event is compared with the steepest within this time, before and after
@@ -28,6 +28,14 @@ SLOWEST_HZ = 2.0  # mean frequency of a fibrillation or flutter, at least
 GAINS = (0.4, 2.5)  # a beat may be explained by a smaller or larger one
 
 
+@njit(cache=True, fastmath=True)
+def _highest(values: np.ndarray, first: int, last: int) -> np.float32:
+    highest = np.float32(0)
+    for k in range(first, last):
+        highest = max(highest, values[k])
+    return highest
+
+
 @njit(cache=True)
 def _find_events(
     steepness: np.ndarray, near: int, wide: int, share: float, tops: np.ndarray, events: np.ndarray
@@ -35,20 +43,18 @@ def _find_events(
     """Write the moments of steep events, in order; return how many there are."""
     num_samples = len(steepness)
     num_blocks = (num_samples + near - 1) // near
+    heights = np.empty(num_blocks, np.float32)
     for b in range(num_blocks):
-        top = b * near
+        top, height = b * near, np.float32(-1)
         for t in range(b * near, min(num_samples, (b + 1) * near)):
-            if steepness[t] > steepness[top]:
-                top = t
-        tops[b] = top
+            if steepness[t] > height:
+                top, height = t, steepness[t]
+        tops[b], heights[b] = top, height
     reach, count = wide // near, 0
     for b in range(num_blocks):
-        highest = np.float32(0)
-        for k in range(max(0, b - reach), min(num_blocks, b + reach + 1)):
-            highest = max(highest, steepness[tops[k]])
-        top = tops[b]
-        if steepness[top] <= share * highest:
+        if heights[b] <= share * _highest(heights, max(0, b - reach), min(num_blocks, b + reach + 1)):
             continue
+        top = tops[b]
         if count and top - events[count - 1] < near:
             if steepness[top] > steepness[events[count - 1]]:
                 events[count - 1] = top
@@ -62,11 +68,11 @@ def _find_events(
 def _cut(
     line: np.ndarray, events: np.ndarray, count: int, first: int, width: int, pieces: np.ndarray, powers: np.ndarray
 ) -> None:
-    """Write the piece of the line around every event, without its mean, and its power; -1 where it leaves the line."""
+    """Write the piece of the line around every event, without its mean, and its power; 0 where it leaves the line."""
     for i in range(count):
         begin = events[i] + first
         if begin < 0 or begin + width > len(line):
-            powers[i] = -1
+            powers[i] = 0
             pieces[i] = 0
             continue
         mean = np.float32(0)
@@ -79,23 +85,30 @@ def _cut(
             powers[i] += pieces[i, k] ** 2
 
 
+@njit(cache=True, fastmath=True)
+def _least_rest(alike: np.ndarray, powers: np.ndarray, inverse: np.ndarray, i: int, first: int, last: int) -> np.float32:
+    """Return what the best of some explanations leaves of the power of piece i, or all of it."""
+    low, high = np.float32(GAINS[0]), np.float32(GAINS[1])
+    least = powers[i]
+    for j in range(first, last):
+        gain = min(max(alike[i, j] * inverse[j], low), high)
+        least = min(least, powers[i] - 2 * gain * alike[i, j] + gain * gain * powers[j])
+    return np.float32(least)
+
+
 @njit(cache=True)
 def _unexplained(alike: np.ndarray, powers: np.ndarray, count: int, best: np.ndarray) -> None:
     """Write what the best explanation of every piece leaves of its power; infinite where there is none."""
-    low, high = np.float32(GAINS[0]), np.float32(GAINS[1])
-    best[:count] = np.inf
-    inverse = np.float32(1) / np.maximum(powers[:count], LEAST_POWER)
+    inverse, num_usable = np.zeros(count, np.float32), 0
     for i in range(count):
-        if powers[i] <= LEAST_POWER:
-            continue
-        for j in range(i + 1, min(count, i + REACH + 1)):
-            if powers[j] <= LEAST_POWER:
-                continue
-            together = alike[i, j]
-            gain = min(max(together * inverse[j], low), high)
-            best[i] = min(best[i], powers[i] - 2 * gain * together + gain * gain * powers[j])
-            gain = min(max(together * inverse[i], low), high)
-            best[j] = min(best[j], powers[j] - 2 * gain * together + gain * gain * powers[i])
+        if powers[i] > LEAST_POWER:
+            inverse[i] = np.float32(1) / powers[i]
+            num_usable += 1
+    for i in range(count):
+        best[i] = np.inf
+        if powers[i] > LEAST_POWER and num_usable > 1:
+            before = _least_rest(alike, powers, inverse, i, max(0, i - REACH), i)
+            best[i] = min(before, _least_rest(alike, powers, inverse, i, i + 1, min(count, i + REACH + 1)))
 
 
 @njit(cache=True)

@@ -25,7 +25,7 @@ def second_starts(num_samples: int, num_seconds: int, sample_rate_hz: float) -> 
     return np.asarray(starts, np.int64)
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath=True)  # the lines are finite
 def _extent(lines: np.ndarray, starts: np.ndarray, lowest: np.ndarray, highest: np.ndarray) -> None:
     for i in range(lowest.shape[0]):
         for s in range(lowest.shape[1]):
@@ -122,9 +122,9 @@ def _share(is_marked: np.ndarray, starts: np.ndarray, share: np.ndarray) -> None
     for i in range(share.shape[0]):
         for s in range(share.shape[1]):
             begin, end = starts[s], max(starts[s + 1], starts[s] + 1)
-            count = 0
+            count = np.int32(0)
             for t in range(begin, end):
-                count += is_marked[i, t]
+                count += np.int32(is_marked[i, t])
             share[i, s] = count / (end - begin)
 
 

@@ -26,7 +26,7 @@ from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
 
 #: A trust below this is named as a cause: the second is worse than grade B for this reason alone.
 CAUSE_BELOW = GRADE_CUTS["B"]
-#: Where else it is named: breathing and broad beats move a baseline too. Our own choice, docs/decisions/0009.
+#: Where else it is named: breathing and broad beats move a baseline too. Our own choice, docs/decisions/0020.
 CAUSES_BELOW = {Cause.BASELINE: 0.6}
 
 #: What judges each kind of channel; any other is judged by the faults of its samples alone.
@@ -37,7 +37,7 @@ INDICES: dict[ChannelKind, Callable[[Lines], Judgement]] = {
 }
 
 #: Samples of one channel scored at a time: small enough for the processor's cache and for memory at any length.
-CHUNK_SAMPLES = 2**17
+CHUNK_SAMPLES = 2**18
 
 
 def score_quality(recording: Recording, config: SegmentConfig | None = None) -> QualityScore:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 from qualityfm.quality.lines import Trusts, falling
 from qualityfm.records import Cause
 
-#: All figures of this file are our own choice, docs/decisions/0009.
+#: All figures of this file are our own choice, docs/decisions/0020.
 AROUND_S = 5  # seconds over which beats are counted
 USUAL_INTERVAL_S = 0.8
 HALF_LOG2 = 1.0  # twice as slow or fast, in intervals and in beats, takes half the trust

@@ -7,7 +7,7 @@
 
 A second whose time runs wrong is trusted for nothing; one whose level or polarity is wrong is not trusted for pressure.
 A segment shorter than the stretch a rule asks for has to be trusted as a whole. All are our own choice,
-docs/decisions/0009.
+docs/decisions/0020.
 """
 
 from __future__ import annotations

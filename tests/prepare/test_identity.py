@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import json
 
+import golden_edf
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -109,3 +110,25 @@ def test_another_key_is_another_data_set_and_the_setting_is_named(named_archive,
     (out / "plan.json").write_text(json.dumps(plan))
     with pytest.raises(ConfigError, match=f"key: found '{KEYED.fingerprint}', expected '{OTHER.fingerprint}'"):
         prepare(named_archive, out, config=CONFIG, identity=OTHER)
+
+
+@pytest.mark.parametrize("identity", [Identity(), KEYED])
+def test_the_patient_fields_of_an_edf_file_stay_in_it(tmp_path, make_recording, identity):
+    pytest.importorskip("edfio")
+    recording = make_recording("a", 60.0, with_ppg=False)
+    path = golden_edf.write_edf(recording, tmp_path)
+    header = path.read_bytes()[:256].decode("latin-1")
+    assert golden_edf.PATIENT in header
+    prepare(tmp_path, tmp_path / "out", config=CONFIG, identity=identity)
+    content = b"".join(file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file())
+    words = f"{golden_edf.PATIENT} {golden_edf.RECORDING}".replace("_", " ").split()
+    assert [word for word in words if len(word) > 3 and word.encode() in content] == []
+
+
+def test_sums_over_names_are_made_with_the_key():
+    sums = []
+    for identity in (Identity(), KEYED, OTHER):
+        digest = identity.hasher()
+        digest.update(b"subject == 'Doe Jane'")
+        sums.append(digest.hexdigest())
+    assert len(set(sums)) == 3

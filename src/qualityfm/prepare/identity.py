@@ -8,6 +8,7 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from qualityfm.errors import ConfigError, problem
 from qualityfm.shards.format import RecordingNote
@@ -21,6 +22,12 @@ NUM_DIGITS = 16
 
 #: A patient's dates move by this many whole days at least and at most, back or forth (our own choice).
 MIN_SHIFT_DAYS, MAX_SHIFT_DAYS = 30, 3650
+
+
+class _Hasher(Protocol):
+    def update(self, content: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +77,10 @@ class Identity:
             return start.replace(tzinfo=None) + dt.timedelta(days=days if number % 2 else -days)
         except OverflowError:
             return None
+
+    def hasher(self) -> _Hasher:
+        """Return a SHA-256 to feed; with a key the keyed one, so that nobody can try names until one fits the sum."""
+        return hashlib.sha256() if self.key is None else hmac.new(self.key, digestmod=hashlib.sha256)
 
     def note(self, recording_id: str, reason: str) -> RecordingNote:
         """Return why a recording is not there; with a key, without the parts of the reason that may repeat a name."""

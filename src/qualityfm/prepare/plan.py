@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -17,7 +16,7 @@ from qualityfm.config import to_plain
 from qualityfm.prepare.identity import Identity
 from qualityfm.prepare.selection import Selection, select
 from qualityfm.segments import SegmentConfig, count_segments
-from qualityfm.shards.format import ARRAYS, FORMAT_VERSION, RecordingNote, array_shape, hash_plain
+from qualityfm.shards.format import ARRAYS, FORMAT_VERSION, RecordingNote, array_shape, hash_plain, to_json
 from qualityfm.sources import Found, Layout, find_recordings
 
 #: A long recording is read in stretches of at most this length, so that a day needs no more memory than an hour.
@@ -136,7 +135,9 @@ def make_plan(
         else:
             usable.append(one)
     if identity.key is not None and question is not None:  # conditions may name patients
-        question = {"sha256": hash_plain(question)} | {k: v for k, v in question.items() if k.startswith("num_")}
+        hidden = identity.hasher()
+        hidden.update(to_json(question).encode())
+        question = {"hidden": hidden.hexdigest()} | {k: v for k, v in question.items() if k.startswith("num_")}
     settings = {
         "format_version": FORMAT_VERSION,
         "package_version": package_version,
@@ -183,7 +184,8 @@ def _hash_request(
     identity: Identity,
 ) -> str:
     """Return the identity of a plan; fed line by line, as an archive may hold a million recordings."""
-    digest = hashlib.sha256(hash_plain(settings).encode())
+    digest = identity.hasher()
+    digest.update(hash_plain(settings).encode())
     rows: Iterator[Iterable[Any]] = (
         (identity.recording_id(s.recording_id), identity.subject_id(s.subject_id), s.first_segment, s.num_segments)
         for s in stretches
@@ -227,7 +229,7 @@ def _stretches(found: Found, config: SegmentConfig) -> Iterator[Stretch]:
     total = count_segments(found.duration_s, config)
     read_hz = sum(channel.sample_rate_hz for channel in found.channels)
     samples_per_s = max(read_hz, config.sample_rate_hz * len(config.channels) * config.segment_s / config.step_s)
-    each = max(1, round(min(STRETCH_S, MAX_STRETCH_SAMPLES / samples_per_s) / config.step_s))
+    each = max(1, int(min(STRETCH_S, MAX_STRETCH_SAMPLES / samples_per_s) / config.step_s + 1e-9))
     for first in range(0, total, each):
         yield Stretch(
             path=found.path,

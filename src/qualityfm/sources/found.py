@@ -11,7 +11,7 @@ from qualityfm.records import ChannelKind, Recording
 from qualityfm.sources.layout import Layout
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FoundChannel:
     """One channel of a recording that was found, as its header tells.
 
@@ -31,7 +31,7 @@ class FoundChannel:
     gap_s: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """A recording that lies in an archive, known from its header alone.
 

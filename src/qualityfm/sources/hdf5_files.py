@@ -1,137 +1,142 @@
-"""HDF5 files -> Recording, as a layout says: which data set is which channel."""
+"""HDF5 files (.h5, .hdf5, .hdf) -> Recording, as a layout says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qualityfm.errors import SourceError
-from qualityfm.records import Recording
-from qualityfm.sources.array_lines import ArrayLine, array_line, found_of, recording_of
-from qualityfm.sources.found import Found
-from qualityfm.sources.hdf5_tree import check_dataset, child, opened
-from qualityfm.sources.layout import ChannelRule, Layout
+import numpy as np
+
+from qualityfm.sources.array_hdf5 import (
+    attribute,
+    checked_array,
+    hdf5_text,
+    leaf_names,
+    object_below,
+    opened_hdf5,
+)
+from qualityfm.sources.array_place import Entries, Place, StoredArray, checked_text, decoding, number_text
+from qualityfm.sources.array_source import ArraySource
 from qualityfm.sources.strict import refusal
-from qualityfm.sources.table_channels import HOW_TO_WRITE_A_LAYOUT, found_problem, item_name, number_of_item
-
-ENDINGS = (".h5", ".hdf5", ".hdf")
 
 
-class Hdf5Source:
-    """HDF5 files; which data sets are channels, a layout says."""
+@dataclass(frozen=True, kw_only=True)
+class Hdf5Place:
+    """A group or a data set of an HDF5 file; references are not followed.
 
-    def candidates(self, path: Path) -> tuple[Path, ...]:
-        """Return the file itself, or the file with its name and one of the endings."""
-        if not path.name:
-            return ()
-        return (path,) if path.suffix.lower() in ENDINGS else tuple(path.with_name(path.name + e) for e in ENDINGS)
+    Attributes:
+        path: The file.
+        name: The object's name from the root on; "" for the root.
+        thing: The object of h5py.
+    """
 
-    def scan(self, folder: Path, names: Sequence[str], layout: Layout | None) -> Iterator[Found]:
-        """Yield the recordings in files that the layout speaks of; without one, an HDF5 file is no recording."""
+    path: Path
+    name: str
+    thing: Any
+
+    @property
+    def label(self) -> str:
+        """The object, as a message names it."""
+        return f"{'group' if self._is_group else 'data set'} {self.name or '/'}"
+
+    @property
+    def _is_group(self) -> bool:
+        return hasattr(self.thing, "keys")
+
+    def child(self, name: str) -> Place | None:
+        """Return an object of a group, or else an attribute of this object."""
+        below = object_below(self.path, self.thing, name) if self._is_group else None
+        if below is not None:
+            return Hdf5Place(path=self.path, name=f"{self.name}/{name}", thing=below)
+        value = attribute(self.path, self.label, self.thing, name)
+        return None if value is None else AttributePlace(path=self.path, name=f"{self.name}/{name}", value=value)
+
+    def child_names(self) -> Sequence[str]:
+        """Return the paths of the data sets below."""
+        with decoding(self.path, self.label, "a readable group"):
+            return leaf_names(self.thing) if self._is_group else ()
+
+    def entries(self) -> Entries:
+        """Return the objects of a group, by name."""
+        if not self._is_group:
+            raise refusal(self.path, self.label, "a data set", "a group of recordings")
+        with decoding(self.path, self.label, "a readable group"):
+            names = list(self.thing)
         for name in names:
-            if layout is not None and name.lower().endswith(ENDINGS) and layout.speaks_of("hdf5", name):
-                path = folder / name
-                try:
-                    with opened(path) as file:
-                        found = list(_found(path, file, layout))
-                except SourceError as error:
-                    found = [found_problem(path, path.stem, "hdf5", error)]
-                yield from found
+            if checked_text(self.path, self.label, name) != name or name in (".", ".."):
+                raise refusal(self.path, self.label, f"a name of {len(name)} characters", "names without blanks around")
+        return Entries(count=len(names), place=lambda index: self._entry(names[index]), names=names)
 
-    def open(
-        self, path: Path, *, item: str | None, start_s: float, duration_s: float | None, layout: Layout | None
-    ) -> Recording:
-        """Read a recording, or a stretch of it.
+    def _entry(self, name: str) -> Place:
+        place = self.child(name)
+        if place is None:
+            raise refusal(self.path, self.label, "a link to nothing", "a recording")
+        return place
 
-        Raises:
-            SourceError: No layout describes the file, or it is not what the layout says.
-            SignalError: The recording ends before `start_s`.
-        """
-        with opened(path) as file:
-            if layout is None:
-                found = ", ".join(str(name) for name, _ in zip(file, range(8), strict=False)) or "nothing"
-                raise refusal(path, "data sets", found, "a layout", HOW_TO_WRITE_A_LAYOUT)
-            here, name, row = _place(path, file, layout, item)
-            lines = _lines(path, here, layout, row)
-            subject_id = _subject(path, here, layout, row)
-            return recording_of(path, name, subject_id, lines, layout.missing, start_s, duration_s)
+    def array(self) -> StoredArray:
+        """Return the numbers of a data set."""
+        if self._is_group:
+            raise refusal(self.path, self.label, "a group", "a data set of numbers")
+        if not hasattr(self.thing, "chunks"):
+            raise refusal(self.path, self.label, "a named type", "a data set of numbers")
+        return checked_array(self.path, self.label, self.thing)
+
+    def text(self) -> str:
+        """Return the text of a data set."""
+        if not hasattr(self.thing, "chunks"):
+            raise refusal(self.path, self.label, "no data set", "a text")
+        return hdf5_text(self.path, self.label, self.thing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributePlace:
+    """An attribute, which may name the patient."""
+
+    path: Path
+    name: str
+    value: Any
+
+    @property
+    def label(self) -> str:
+        """The attribute, as a message names it."""
+        return f"attribute {self.name}"
+
+    def child(self, name: str) -> Place | None:
+        """Return None: nothing lies below an attribute."""
+        return None
+
+    def child_names(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
+
+    def entries(self) -> Entries:
+        """Refuse: it holds no recordings."""
+        raise refusal(self.path, self.label, "an attribute", "a group of recordings")
+
+    def array(self) -> StoredArray:
+        """Refuse: it holds no samples."""
+        raise refusal(self.path, self.label, "an attribute", "a data set of numbers")
+
+    def text(self) -> str:
+        """Return its text, or its whole number."""
+        if isinstance(self.value, str):
+            return checked_text(self.path, self.label, self.value)
+        return number_text(self.path, self.label, np.asarray(self.value))
+
+
+@contextmanager
+def opened_file(path: Path) -> Iterator[Place]:
+    """Open an HDF5 file.
+
+    Raises:
+        SourceError: It is no regular file, or no whole HDF5 file.
+    """
+    with opened_hdf5(path) as file:
+        yield Hdf5Place(path=path, name="", thing=file)
 
 
 #: The one reader of HDF5 files.
-HDF5 = Hdf5Source()
-
-
-def _place(path: Path, file: Any, layout: Layout, item: str | None) -> tuple[Any, str, int | None]:
-    """Return the group with a recording's data sets, the recording's id, and its row in them."""
-    if not layout.items:
-        if item is not None:
-            raise refusal(path, "item", item, f"no item: in layout {layout.name} a file is one recording")
-        return file, path.stem, None
-    if layout.items == "rows":
-        number = number_of_item(path, item, _num_rows(path, file, layout))
-        return file, f"{path.stem}/{item}", number
-    if item is None or "/" in item:
-        expected = f"the name of an entry of {layout.items}"
-        raise refusal(path, "item", item, expected, "this file holds several recordings")
-    return child(path, child(path, file, layout.items), item), f"{path.stem}/{item}", None
-
-
-def _found(path: Path, file: Any, layout: Layout) -> Iterator[Found]:
-    items: list[str | None] = [None]
-    if layout.items == "rows":
-        num_items = _num_rows(path, file, layout)
-        items = [item_name(index, num_items) for index in range(num_items)]
-    elif layout.items:
-        items = [str(name) for name in child(path, file, layout.items)]
-    for item in items:
-        where = path if item is None else path / item
-        try:
-            here, name, row = _place(path, file, layout, item)
-            yield found_of(where, name, "hdf5", _subject(path, here, layout, row), _lines(path, here, layout, row))
-        except SourceError as error:
-            name = path.stem if item is None else f"{path.stem}/{item}"
-            yield replace(found_problem(where, name, "hdf5", error), is_item=item is not None)
-
-
-def _num_rows(path: Path, file: Any, layout: Layout) -> int:
-    _, dataset = _datasets(path, file, layout)[0]
-    if len(dataset.shape) < 2 or not dataset.shape[0]:
-        raise refusal(path, "items", str(dataset.shape), "data sets whose first axis counts recordings")
-    return int(dataset.shape[0])
-
-
-def _lines(path: Path, here: Any, layout: Layout, row: int | None) -> list[ArrayLine]:
-    return [array_line(path, layout, rule, dataset, row) for rule, dataset in _datasets(path, here, layout)]
-
-
-def _datasets(path: Path, here: Any, layout: Layout) -> list[tuple[ChannelRule, Any]]:
-    if not layout.channels:
-        raise refusal(path, "channels", "none in the layout", "one or more channels", HOW_TO_WRITE_A_LAYOUT)
-    found = []
-    for rule in layout.channels:
-        if rule.is_optional and rule.column.strip("/").split("/")[0] not in here:
-            continue
-        dataset = check_dataset(path, child(path, here, rule.column), f"data set {rule.column}")
-        found.append((rule, dataset))
-    if not found:
-        raise refusal(path, "channels", "none", f"a channel of layout {layout.name}")
-    return found
-
-
-def _subject(path: Path, here: Any, layout: Layout, row: int | None) -> str | None:
-    """Return the patient that a data set or an attribute of the layout's name says."""
-    if not layout.subject_column:
-        return layout.subject_of(path.as_posix())
-    if layout.subject_column in here.attrs:
-        value = here.attrs[layout.subject_column]
-    else:
-        dataset = check_dataset(path, child(path, here, layout.subject_column), f"data set {layout.subject_column}")
-        value = dataset[row] if row is not None else dataset[()]
-    value = value.item() if getattr(value, "size", 2) == 1 else value
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if not isinstance(value, str | int):
-        raise refusal(path, f"data set {layout.subject_column}", type(value).__name__, "a name or a number")
-    return str(value) or None
+HDF5 = ArraySource(name="hdf5", endings=(".h5", ".hdf5", ".hdf"), opened=opened_file)

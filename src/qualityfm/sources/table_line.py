@@ -33,7 +33,8 @@ class Line:
         self._path, self.channel, self._missing = path, channel, missing
         self._start_s = start_s
         self._begin = math.ceil(start_s * rate_hz - 1e-6)
-        self.end: float = math.inf if math.isinf(end_s) else math.ceil(end_s * rate_hz - 1e-6) * channel.every
+        is_open = math.isinf(end_s * rate_hz * channel.every)  # 1e308 s, say
+        self.end: float = math.inf if is_open else math.ceil(end_s * rate_hz - 1e-6) * channel.every
         self._pieces: list[Float32[np.ndarray, " time"]] = []
         self.num_samples = 0
         self.counter = (0.0, math.nan)

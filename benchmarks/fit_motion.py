@@ -1,7 +1,7 @@
 """Fits the weights of `MotionModel` anew and prints them: `QUALITYFM_DATA=... python benchmarks/fit_motion.py`.
 
 Recorded noise (minutes 0 to 12 of nstdb) and modelled probe motion are added to clean simulated
-lines of every rhythm and to one good segment of each `train` record of challenge2015. Segments of true alarms of fast
+lines of every rhythm and to a good segment of each `train` record of challenge2015. Segments of true alarms of fast
 rhythms count as clean. The AUC printed is out of fold, by line. Weights differ a little from those in use, which an
 earlier draw of the same data gave.
 """

@@ -36,6 +36,19 @@ def test_a_condition_chooses_the_rows_it_says(expression, expected):
     assert "".join(TABLE["record"][rows_where(expression, TABLE, where="t.csv")]) == expected
 
 
+@pytest.mark.parametrize("expression", ["fold = 1", "split == 'a=b' and fold=1"])
+def test_one_equals_sign_is_refused_with_the_right_one(expression):
+    with pytest.raises(ConfigError, match=r"did you mean '=='\?"):
+        rows_where(expression, TABLE, where="t.csv")
+
+
+@pytest.mark.parametrize("expression", ["fold == ", "split == 'a=b' or", "fold <= "])
+def test_no_other_mistake_is_taken_for_it(expression):
+    with pytest.raises(ConfigError) as error:
+        rows_where(expression, TABLE, where="t.csv")
+    assert "did you mean" not in str(error.value)
+
+
 def test_an_unknown_column_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean 'fold'"):
         rows_where("folds == 4", TABLE, where="t.csv")

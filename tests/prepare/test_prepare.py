@@ -83,9 +83,9 @@ import sys, time
 from qualityfm.prepare import plan, prepare, steps
 from qualityfm.segments import SegmentConfig
 
-def hang_at_c(stretch, config):
+def hang_at_c(stretch, *settings):
     time.sleep(60 * (stretch.recording_id == "c"))
-    return cut_stretch(stretch, config)
+    return cut_stretch(stretch, *settings)
 
 cut_stretch, steps.cut_stretch = steps.cut_stretch, hang_at_c
 plan.MIN_SHARD_H, plan.NUM_SHARDS_WANTED = 1 / 60, 10_000

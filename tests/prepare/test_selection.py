@@ -1,12 +1,17 @@
 """A table decides which recordings are prepared."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qualityfm.errors import ConfigError, SourceError
-from qualityfm.prepare.selection import read_selection, select
-from qualityfm.sources import Found
+from qualityfm.prepare import prepare
+from qualityfm.prepare.selection import read_selection, select, selection_from_layout
+from qualityfm.segments import SegmentConfig
+from qualityfm.sources import Found, Layout, read_layout
+from qualityfm.sources.layout import TableRule
+from qualityfm.sources.wfdb_write import write_wfdb
 
 TABLE = """record,alarm,true_alarm,split,fold,subject
 a101l,VT,0,train,1,p1
@@ -112,3 +117,157 @@ def test_a_distance_needs_names_with_one_number(tmp_path):
     (tmp_path / "t.csv").write_text("record,fold\na1_2,4\n")
     with pytest.raises(ConfigError, match="a1_2"):
         read_selection(tmp_path / "t.csv", away_from="fold == 4", within=1)
+
+
+def test_a_missing_table_says_so_once(tmp_path):
+    with pytest.raises(SourceError) as error:
+        read_selection(tmp_path / "nope.csv")
+    message = f"cannot read table: {tmp_path / 'nope.csv'}: file: found 'nothing', expected a CSV file"
+    assert str(error.value) == message
+
+
+def test_nothing_selected_counts_recordings_and_not_what_lies_aside(table):
+    listed = [*found("a101l"), replace(found("layout")[0], aside="layout header")]
+    with pytest.raises(ConfigError, match="1 recordings were found"):
+        select(listed, read_selection(table, where="fold == 9"))
+
+
+EVENTS = ("003c13/003c13_0115", "003c13/003c13_0117", "44a2ba/44a2ba_0002")
+
+
+@pytest.fixture
+def vtac(tmp_path):
+    """The tables of VTaC, one in another order than the other."""
+    labels = ["003c13,003c13_0115,True", "003c13,003c13_0117,False", "44a2ba,44a2ba_0002,False"]
+    splits = ["test,44a2ba,44a2ba_0002", "train,003c13,003c13_0117", "train,003c13,003c13_0115"]
+    (tmp_path / "event_labels.csv").write_text("\n".join(["record,event,decision", *labels, ""]))
+    (tmp_path / "benchmark_data_split.csv").write_text("\n".join(["split,record,event", *splits, ""]))
+    return tmp_path
+
+
+def chosen(archive, layout="vtac", listed=EVENTS, **question):
+    selection = selection_from_layout(archive, read_layout(layout), found=found(*listed), **question)
+    return {one.recording_id: one.subject_id for one in select(found(*listed), selection).found}
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("split == 'train'", EVENTS[:2]),
+        ("is_true_alarm", EVENTS[:1]),
+        ("not is_true_alarm and split == 'train'", EVENTS[1:2]),
+        ("is_true_alarm == 0", EVENTS[1:]),
+        ("subject == '44a2ba'", EVENTS[2:]),
+        ("record == '003c13_0115'", EVENTS[:1]),
+    ],
+)
+def test_the_tables_of_a_layout_are_joined_on_the_recordings(vtac, where, expected):
+    assert chosen(vtac, where=where) == {name: name.split("/")[0] for name in expected}
+
+
+def test_the_question_names_every_table_and_changes_with_each(vtac):
+    question = selection_from_layout(vtac, read_layout("vtac"), where="split == 'train'").question
+    assert question["table"] == "event_labels.csv + benchmark_data_split.csv"
+    path = vtac / "benchmark_data_split.csv"
+    path.write_text(path.read_text() + "\n")
+    other = selection_from_layout(vtac, read_layout("vtac"), where="split == 'train'").question
+    assert other["table_sha256"] != question["table_sha256"]
+
+
+def test_without_a_question_a_layout_names_patients_and_leaves_nothing_out(vtac):
+    assert chosen(vtac, listed=(*EVENTS, "new/9")) == {
+        "003c13/003c13_0115": "003c13",
+        "003c13/003c13_0117": "003c13",
+        "44a2ba/44a2ba_0002": "44a2ba",
+        "new/9": None,
+    }
+
+
+def test_without_a_question_and_tables_there_is_nothing_to_choose_by(tmp_path):
+    assert selection_from_layout(tmp_path, read_layout("vtac")) is None
+    assert selection_from_layout(tmp_path, read_layout("bidmc-csv")) is None
+
+
+def test_a_table_of_the_users_is_joined_to_those_of_the_layout(vtac):
+    own = vtac / "mine.csv"
+    own.write_text("record,age\n003c13/003c13_0117,70\n44a2ba_0002,50\nelsewhere,60\n")
+    assert list(chosen(vtac, table_path=own)) == list(EVENTS[1:])
+    assert list(chosen(vtac, table_path=own, where="age > 60 and split == 'train'")) == [EVENTS[1]]
+
+
+def test_labels_in_paths_choose_as_those_of_a_table(tmp_path):
+    listed = ("x/mimic_perform_af_001_data", "x/mimic_perform_non_af_001_data")
+    assert list(chosen(tmp_path, "mimic-perform-af", listed, where="is_af")) == [listed[0]]
+    assert list(chosen(tmp_path, "mimic-perform-af", listed, where="not is_af")) == [listed[1]]
+    question = selection_from_layout(tmp_path, read_layout("mimic-perform-af"), where="is_af", found=found(*listed))
+    assert question.question["table"] == "paths"
+
+
+def test_a_record_in_one_table_alone_has_nothing_in_the_columns_of_the_other(vtac):
+    path = vtac / "event_labels.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    assert list(chosen(vtac, where="split == 'test'")) == [EVENTS[2]]
+    assert list(chosen(vtac, where="is_true_alarm == 0")) == [EVENTS[1]]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        (
+            "benchmark_data_split.csv",
+            "split,record,event\ntest,OTHER,44a2ba_0002\n",
+            "subject: found '44a2ba_0002 has two'",
+        ),
+        ("event_labels.csv", "record,event\n003c13,003c13_0115\n", "event_labels.csv: columns: .* one called decision"),
+        ("event_labels.csv", "record,event,decision\na,x,1\nb,x,0\n", "event_labels.csv: event: found 'x'"),
+        ("event_labels.csv", "record,event,decision,subject\na,x,1,z\n", "columns: found 'subject'"),
+    ],
+)
+def test_tables_that_contradict_themselves_are_refused_by_name(vtac, file, text, says):
+    (vtac / file).write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        selection_from_layout(vtac, read_layout("vtac"), where="split == 'train'")
+
+
+def test_a_layout_whose_table_is_missing_is_refused_when_it_is_asked(vtac):
+    (vtac / "event_labels.csv").unlink()
+    with pytest.raises(SourceError, match=r"cannot read table: .*event_labels\.csv"):
+        selection_from_layout(vtac, read_layout("vtac"), where="split == 'train'")
+
+
+@pytest.mark.parametrize("file", ["../t.csv", "/t.csv"])
+def test_a_table_outside_of_the_archive_is_not_read(tmp_path, file):
+    layout = Layout(name="l", title="", source="csv", tables=(TableRule(file=file, record="record"),))
+    with pytest.raises(ConfigError, match="layout l: file: found"):
+        selection_from_layout(tmp_path, layout, where="fold == 1")
+
+
+def test_a_question_to_a_layout_without_tables_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="layout bidmc-csv: tables: found 0"):
+        selection_from_layout(tmp_path, read_layout("bidmc-csv"), where="fold == 1")
+
+
+def test_the_chosen_part_of_an_archive_is_prepared_and_no_label_enters_its_shards(vtac, make_recording):
+    for event in EVENTS:
+        write_wfdb(make_recording(event.split("/")[1], 12.0), vtac / "waveforms" / event.split("/")[0])
+    selection = selection_from_layout(vtac, read_layout("vtac"), where="split == 'train'")
+    out = vtac.with_name("dataset")
+    report = prepare(vtac, out, config=SegmentConfig(segment_s=4.0, step_s=4.0), selection=selection)
+    assert (report.num_recordings, report.num_segments) == (2, 6)
+    content = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+    assert b"003c13_0115" in content
+    assert b"44a2ba" not in content
+    assert not any(label in content for label in (b"decision", b"is_true_alarm"))
+
+
+@pytest.mark.real
+def test_the_real_challenge_has_its_published_split(real_data):
+    archive, layout = real_data / "challenge2015", read_layout("challenge2015")
+    train = selection_from_layout(archive, layout, where="split == 'train'")
+    test = selection_from_layout(archive, layout, where="split == 'test' and is_true_alarm == 1")
+    assert (len(train.records), len(train.chosen)) == (588, 494)
+    assert test.chosen < train.records - train.chosen
+    away = selection_from_layout(
+        archive, layout, where="split == 'train' and fold != 4", away_from="fold == 4", within=6
+    )
+    assert away.chosen < train.chosen

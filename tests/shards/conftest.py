@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qualityfm.files import sha256_of, write_text
+from qualityfm.files import write_text
 from qualityfm.records import ChannelKind, QualityScore
 from qualityfm.segments import Scaled, SegmentBlock, SegmentConfig
-from qualityfm.shards.format import FORMAT_NAME, FORMAT_VERSION, DatasetIndex, FileEntry, ShardEntry, to_json
+from qualityfm.shards.format import FORMAT_NAME, FORMAT_VERSION, DatasetIndex, shard_entry, to_json
 from qualityfm.shards.writer import PackedRows, pack_rows, write_shard
 
 CONFIG = SegmentConfig(channels=(ChannelKind.ECG, ChannelKind.PPG), sample_rate_hz=25.0, segment_s=3.0, step_s=3.0)
@@ -84,9 +84,7 @@ def make_dataset(tmp_path: Path) -> Callable[[list[list[tuple[str, str | None, i
                 parts_written.append(written)
                 seed += 1
             summary = write_shard(folder, f"shard-{number:05d}", rows)
-            own = folder / summary.name / "shard.json"
-            entry = FileEntry(name=own.name, num_bytes=own.stat().st_size, sha256=sha256_of(own))
-            entries.append(ShardEntry(name=summary.name, num_rows=summary.num_rows, files=(*summary.files, entry)))
+            entries.append(shard_entry(summary))
         index = DatasetIndex(
             format=FORMAT_NAME,
             format_version=FORMAT_VERSION,

@@ -117,7 +117,7 @@ def test_an_array_header_that_promises_another_shape_is_refused(make_dataset):
 def test_another_format_version_is_refused_with_both_versions_named(make_dataset):
     folder, _ = make_dataset(TWO_SHARDS)
     rewrite_index(folder, format_version=7)
-    with pytest.raises(FormatError, match="found 7, expected version 1"):
+    with pytest.raises(FormatError, match="found 7, expected version 2"):
         ShardReader(folder)
 
 

@@ -1,6 +1,5 @@
 """No patient on both sides."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +13,7 @@ MANY = [[(f"r{i}", f"s{i // 2}" if i % 4 else None, 2) for i in range(40)]]
 
 def columns(recordings, subjects, folder="somewhere"):
     rows = {"recording_id": np.array(recordings, object), "subject_id": np.array(subjects, object)}
-    return SimpleNamespace(folder=Path(folder), rows=rows)
+    return SimpleNamespace(url=folder, rows=rows)
 
 
 def test_a_split_keeps_each_subject_and_recording_on_one_side_and_loses_no_row(make_dataset):
@@ -58,7 +57,7 @@ def test_a_subject_in_two_sets_is_refused():
         refuse_leakage(columns(["a", "b"], ["s1", ""]), columns(["c"], ["s1"]))
 
 
-def test_a_leak_names_both_folders_and_what_they_share():
+def test_a_leak_names_both_places_and_what_they_share():
     first = columns(["a", "b"], ["s1", "s2"], "training set")
     second = columns(["c", "d"], ["s2", "s1"], "held-out set")
     with pytest.raises(TaskError, match="training set and held-out set: subject_id: found 's1 and 1 more in both'"):

@@ -59,7 +59,7 @@ def test_a_pipe_given_as_header_is_refused_at_once(tmp_path: Path) -> None:
 def test_a_pipe_given_as_signal_file_is_refused_at_once(make_record, tmp_path: Path) -> None:
     path = make_record(one_signal(file="pipe.dat"))
     os.mkfifo(tmp_path / "pipe.dat")
-    with pytest.raises(SourceError, match=r"signal 0: file: found 'pipe\.dat, no regular file'"):
+    with pytest.raises(SourceError, match=r"pipe\.dat: file: found 'no regular file'"):
         open_recording(path)
 
 
@@ -101,7 +101,7 @@ def test_a_circle_of_links_is_refused(make_record, tmp_path: Path) -> None:
     path = make_record(one_signal(file="a.dat"))
     (tmp_path / "a.dat").symlink_to("b.dat")
     (tmp_path / "b.dat").symlink_to("a.dat")
-    with pytest.raises(SourceError, match="signal 0: file"):
+    with pytest.raises(SourceError, match=r"a\.dat: file: found"):
         open_recording(path)
 
 
@@ -112,7 +112,7 @@ def test_a_folder_whose_name_reads_as_a_remote_address_is_refused(make_record, t
 
 
 def test_a_missing_signal_file_is_named(make_record) -> None:
-    with pytest.raises(SourceError, match=r"signal 0: file: found 'gone\.dat: No such file"):
+    with pytest.raises(SourceError, match=r"gone\.dat: file: found 'No such file"):
         open_recording(make_record(one_signal(file="gone.dat")))
 
 

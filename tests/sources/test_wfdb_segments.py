@@ -82,25 +82,48 @@ def test_a_stretch_across_segments_is_that_part_of_the_whole(
         assert signal.start_s == pytest.approx(first / 125 - start_s, abs=1e-6)
 
 
-@pytest.mark.parametrize("total", [200, 300])
-def test_fewer_segments_than_announced_are_read_with_a_note(archive: Archive, total: int) -> None:
+@pytest.mark.parametrize(
+    ("first_line", "repair", "note"),
+    [
+        ("m/3 1 125 200", "segments-miscounted", "3 segments announced, 2 listed: all samples are there"),
+        ("m/16 1 125 200", "segments-miscounted", "16 segments announced, 2 listed: all samples are there"),
+        ("m/1 1 125 200", "segments-miscounted", "1 segments announced, 2 listed: all samples are there"),
+        ("m/3 1 125 300", "last-segment-missing", "3 segments announced, 2 listed: the listed ones hold 200 of 300"),
+        ("m/3 1 125", "last-segment-missing", "3 segments announced, 2 listed: the listed ones hold 200 of ?"),
+    ],
+)
+def test_a_misprinted_number_of_segments_is_read_under_a_named_repair(
+    archive: Archive, first_line: str, repair: str, note: str
+) -> None:
     archive.segment("x_1", {"II": 10})
     archive.segment("x_2", {"II": 20})
-    recording = open_recording(archive.master(f"m/16 1 125 {total}", "x_1 100", "x_2 100"))
+    recording = open_recording(archive.master(first_line, "x_1 100", "x_2 100"))
     assert recording.duration_s == 200 / 125
-    assert "16 segments announced, 2 listed" in recording.notes[0]
+    assert recording.repairs == (repair,)
+    assert recording.notes[0].startswith(note)
+
+
+def test_the_repairs_of_segments_are_those_of_the_record(archive: Archive) -> None:
+    for name in ("x_1", "x_2"):
+        archive.segment(name, {"II": 10})
+        header = archive.folder / f"{name}.hea"
+        header.write_text(header.read_text().replace("125 100", "125 100 2014-05-08 05:05:15"))
+    recording = open_recording(archive.master("m/2 1 125 200", "x_1 100", "x_2 100"))
+    assert recording.repairs == ("date-before-time", "date-form")
+    assert "start: the date is not written day/month/year (in 2 of 2 segments)" in recording.notes
 
 
 @pytest.mark.parametrize(
     ("first_line", "segments", "message"),
     [
         ("m/1 1 125 100", ["x_1 100", "x_1 100"], "segment lines: found 2, expected 1"),
+        ("m/16 1 125 900", ["x_1 100", "x_1 100"], "segment lines: found 2, expected 16.*it may have been cut"),
         ("m/2 1 125 150", ["x_1 100", "x_1 100"], "segment lengths: found 200, expected 150"),
         ("m/1 1 125 90", ["x_1 90"], "number of samples: found 100, expected 90"),
         ("m/1 2 125 100", ["x_1 100"], "number of signals: found 1, expected 2"),
         ("m/1 1 250 100", ["x_1 100"], r"sampling rate: found 125\.0, expected 250"),
         ("m/1 1 125 100", ["m 100"], "segments: found 'a record made of segments'"),
-        ("m/1 1 125 100", ["gone 100"], "segment gone: found 'gone.hea: No such file"),
+        ("m/1 1 125 100", ["gone 100"], r"gone\.hea: file: found 'No such file"),
         ("m/1 1 125 100", ["../x_1 100"], "segment 0: found"),
         ("m/1 1 125 100", ["/x_1 100"], "segment 0: found"),
         ("m/1 1 125 100", ["x_1 100 1"], "segment 0: found"),

@@ -59,7 +59,7 @@ def run(options: Options) -> int:
     prepare.run(
         prepare.Options(
             archive=archive.folder,
-            out=dataset,
+            out=str(dataset),
             select=archive.select,
             where=archive.where,
             preset=PRESET,
@@ -68,7 +68,7 @@ def run(options: Options) -> int:
     )
     _heading(3, f"pre-training, {options.steps} steps")
     # One thread: a model this small gains little from a second, and loses much where another job holds that core.
-    training = pretrain.Options(preset=PRESET, data=dataset, out=run_folder, steps=options.steps, threads=1)
+    training = pretrain.Options(preset=PRESET, data=str(dataset), out=run_folder, steps=options.steps, threads=1)
     summary = pretrain.train(training)
     code = pretrain.show(training, summary)
     if code:

@@ -62,8 +62,8 @@ def describe(name: str, layout: str | None = None) -> dict[str, Any]:
     path = Path(name)
     if name in preset_names() or name.endswith(".toml"):
         return _preset(name)
-    if (path / INDEX).is_file():
-        return _dataset(path)
+    if "://" in name or (path / INDEX).is_file():
+        return _dataset(name)
     if (path / CARD).is_file() or (path / "checkpoint" / CARD).is_file():
         return _checkpoint(path)
     if (path / STATE).is_file():
@@ -118,7 +118,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
     return {"kind": kind, "folder": str(folder), **card, **_size(int(card["num_parameters"]))}
 
 
-def _dataset(path: Path) -> dict[str, Any]:
+def _dataset(path: str) -> dict[str, Any]:
     from qualityfm.config import to_plain
     from qualityfm.shards.reader import ShardReader
 
@@ -127,7 +127,7 @@ def _dataset(path: Path) -> dict[str, Any]:
     num_bytes = sum(file["num_bytes"] for shard in plain["shards"] for file in shard["files"])
     subjects = {subject for subject in reader.rows["subject_id"] if subject}
     shards = [{"name": shard["name"], "num_rows": shard["num_rows"]} for shard in plain["shards"]]
-    return {"kind": "data set", "folder": str(path), **plain, "shards": shards} | {
+    return {"kind": "data set", "folder": path, **plain, "shards": shards} | {
         "num_subjects": len(subjects),
         "num_bytes": num_bytes,
     }
@@ -205,10 +205,10 @@ def _show_record(found: dict[str, Any]) -> None:
 def _show_dataset(name: str, found: dict[str, Any]) -> None:
     selection = found["selection"]
     grades = "  ".join(f"{letter} {count:,}" for letter, count in sorted(found["grades"].items()))
-    patients = found["num_subjects"] or "unnamed"
+    patients = f"{found['num_subjects'] or 'unnamed'} patient{'' if found['num_subjects'] == 1 else 's'}"
     facts = {
         "segments": f"{found['num_segments']:,} in {len(found['shards'])} shards, {found['num_bytes'] / 1e6:,.1f} MB",
-        "recordings": f"{found['num_recordings']:,} of {patients} patients, {found['hours']:.2f} h",
+        "recordings": f"{found['num_recordings']:,} of {patients}, {found['hours']:.2f} h",
         "form": _form(found["segments"]),
         "grades": grades,
         "dropped": "; ".join(f"{count:,} {why}" for why, count in found["dropped"].items()) or "0",

@@ -1,21 +1,27 @@
 """`qualityfm VERB ...`: finds the verb, loads its file, turns refusals into one line and an exit code.
 
 Exit codes: 0 done (skipped records are counted and named), 1 the data cannot be used, 2 the command is wrong,
-130 interrupted. This file imports nothing heavy, so that `qualityfm --help` answers at once.
+130 interrupted, 143 terminated. This file imports nothing heavy, so that `qualityfm --help` answers at once.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from qualityfm.errors import ConfigError, QualityFMError
 
-DATA, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+DATA, USAGE, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 2, 130, 141, 143
+
+
+class _Terminated(BaseException):
+    """The system asked the program to end; like Ctrl-C it passes every `except Exception`."""
 
 
 class Verb(NamedTuple):
@@ -31,7 +37,13 @@ VERBS = {
     "doctor": Verb("doctor", "Show versions, devices, and which optional parts are missing."),
     "scan": Verb("scan", "List the recordings in a folder: hours, channels, gaps, unreadable files."),
     "inspect": Verb("inspect", "Show what a record, data set, checkpoint, run or preset is made of."),
+    "fetch": Verb("fetch", "Download an open data set, with resume and checksums."),
     "prepare": Verb("prepare", "Cut an archive of recordings into a data set to train on."),
+    "verify": Verb("verify", "Compare every byte of a data set with its checksums."),
+    "overlaps": Verb("overlaps", "Find recordings that show the same stretch of a patient."),
+    "split": Verb("split", "Put the patients of a data set on training, validation and test sides."),
+    "export": Verb("export", "Write a data set as Parquet tables that others read."),
+    "import": Verb("import_", "Make a data set from exported Parquet tables."),
     "pretrain": Verb("pretrain", "Pre-train a model on a data set; resumes an interrupted run."),
     "score": Verb("score", "Write the quality of a recording, or of a folder of them, as a table."),
     "report": Verb("report", "Write an HTML report of one recording's quality."),
@@ -46,7 +58,6 @@ EXTRAS = {
     "tensorboard": "torch",
     "matplotlib": "torch",
     "edfio": "formats",
-    "vitaldb": "formats",
     "h5py": "formats",
     "s3fs": "remote",
     "ray": "ray",
@@ -57,6 +68,8 @@ EXTRAS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         code = _dispatch(words)
         sys.stdout.flush()
@@ -69,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return _complain("interrupted", INTERRUPTED)
+    except _Terminated:
+        return _complain("terminated", TERMINATED)
     except ConfigError as error:
         return _complain(str(error), USAGE)
     except QualityFMError as error:
@@ -81,6 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         return _complain(f"{error.strerror or error}{where}", DATA)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
 
 
 def _dispatch(words: list[str]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,14 @@ from qualityfm.cli.terminal import LateProgress, name_problems, remark, say, say
 if TYPE_CHECKING:
     from qualityfm.prepare.archive import PrepareReport, Progress
     from qualityfm.prepare.selection import Selection
+    from qualityfm.sources import Layout
 
 EXAMPLES = (
     "qualityfm prepare recordings/ --out dataset",
     "qualityfm prepare recordings/ --out dataset --select records.csv --where \"split == 'train'\"",
     '    --away-from "fold == 4" --within 6 --workers 2',
+    "qualityfm prepare vtac/ --layout vtac --where \"split == 'train'\" --out s3://bucket/vtac",
+    "qualityfm prepare hospital/ --key secret.txt --engine ray --out dataset",
 )
 
 
@@ -28,8 +33,10 @@ class Options:
 
     archive: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ARCHIVE")]
     """Folder of recordings."""
-    out: Annotated[Path, tyro.conf.arg(metavar="DATASET")]
-    """Data set folder: new, or of an interrupted run, which then goes on."""
+    out: Annotated[str, tyro.conf.arg(metavar="DATASET")]
+    """Folder or URL (s3://bucket/dataset) of the data set: new, or of an interrupted run, which then goes on."""
+    layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None
+    """What files do not say themselves (columns, rate, patient): a layout that ships, or a TOML file's path."""
     select: Annotated[Path | None, tyro.conf.arg(metavar="TABLE.csv")] = None
     """Table with one row for each recording, in a column `record`; only recordings in it are taken."""
     where: Annotated[str | None, tyro.conf.arg(metavar="CONDITION")] = None
@@ -40,8 +47,14 @@ class Options:
     """How near, in record numbers."""
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "qualityfm-tiny"
     """How to cut and scale: the preset that will be trained, or the path of a TOML file."""
-    workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
-    """Processes; the result is the same for any number."""
+    key: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Secret key: names become pseudonyms and dates are shifted by patient. Without it no dates are stored."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Shards worked on at a time, one process each; the same result for any number. By default all processors."""
+    engine: Literal["processes", "ray"] = "processes"
+    """Processes of this machine, or a Ray cluster (extra `ray`)."""
+    ray_address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """A running Ray cluster to join; without it one is started on this machine."""
     on_problem: Literal["raise", "skip"] = "skip"
     """What to do about a recording that cannot be read: stop, or note it and go on."""
     dry_run: bool = False
@@ -61,6 +74,8 @@ def run(options: Options) -> int:
         say_json(_summary(report) | {"refused": problems, "left_out": left_out})
         return 0
     name_problems(problems, "refused")
+    if report.repairs:
+        remark(f"read under a repair: {_counts(report.repairs)}")
     lost = (report.selection or {}).get("num_rows_without_recording", 0)
     if lost:
         remark(f"{lost} chosen rows of the table match no recording of the archive")
@@ -73,6 +88,7 @@ def run(options: Options) -> int:
         "grades": "  ".join(f"{letter} {count:,}" for letter, count in sorted(report.grades.items())) or "-",
         "dropped segments": _counts(report.dropped),
         "refused recordings": len(report.refused),
+        "repaired recordings": _counts(report.repairs),
         "left out recordings": _counts(Counter(one.reason for one in report.left_out)),
     }
     if report.is_dry_run:
@@ -86,33 +102,51 @@ def run(options: Options) -> int:
 def make_dataset(options: Options, config: Any) -> PrepareReport:
     """Prepare with a progress display."""
     from qualityfm.prepare.archive import prepare
+    from qualityfm.prepare.identity import read_key
+    from qualityfm.sources import read_layout
 
+    layout = None if options.layout is None else read_layout(options.layout)
+    began = time.monotonic()
     with LateProgress("preparing segments") as display:
 
         def show(done: Progress) -> None:
-            note = f"shard {done.num_shards_done} of {done.num_shards}"
+            rate = done.hours_read / max(time.monotonic() - began, 1e-3)
+            note = f"shard {done.num_shards_done} of {done.num_shards}  {rate:.1f} h/s"
             display.show(done.segments_done, done.segments_planned, note)
 
         return prepare(
             options.archive,
             options.out,
             config=config,
-            selection=_selection(options),
-            workers=options.workers,
+            selection=_selection(options, layout),
+            layout=layout,
+            identity=None if options.key is None else read_key(options.key),
+            workers=options.workers or len(os.sched_getaffinity(0)),
+            engine=options.engine,
+            address=options.ray_address,
             on_problem=options.on_problem,
             dry_run=options.dry_run,
             progress=show,
         )
 
 
-def _selection(options: Options) -> Selection | None:
+def _selection(options: Options, layout: Layout | None) -> Selection | None:
     from qualityfm.errors import ConfigError, problem
-    from qualityfm.prepare.selection import read_selection
+    from qualityfm.prepare.selection import read_selection, selection_from_layout
 
+    if layout is not None:
+        return selection_from_layout(
+            options.archive,
+            layout,
+            where=options.where,
+            away_from=options.away_from,
+            within=options.within,
+            table_path=options.select,
+        )
     if options.select is not None:
         return read_selection(options.select, where=options.where, away_from=options.away_from, within=options.within)
     if options.where is not None or options.away_from is not None or options.within:
-        expected = "--select TABLE.csv beside --where, --away-from or --within"
+        expected = "--select TABLE.csv, or --layout NAME, beside --where, --away-from or --within"
         raise ConfigError(problem("no table", where="prepare", field="--select", found=None, expected=expected))
     return None
 
@@ -132,6 +166,7 @@ def _summary(report: PrepareReport) -> dict[str, Any]:
         "estimated_bytes",
         "grades",
         "dropped",
+        "repairs",
         "selection",
         "content_hash",
     )

@@ -29,11 +29,11 @@ class Options:
 
     preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")]
     """A shipped preset, or the path of a TOML file."""
-    data: Annotated[Path, tyro.conf.arg(metavar="DATASET")]
-    """Data set to learn from."""
+    data: Annotated[str, tyro.conf.arg(metavar="DATASET")]
+    """Data set to learn from: a folder or URL."""
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """Run folder; one that holds an unfinished run of the same plan is resumed."""
-    heldout: Annotated[Path | None, tyro.conf.arg(metavar="DATASET")] = None
+    heldout: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = None
     """Data set that is never learnt from; by default a tenth of the patients."""
     noise: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Recorded noise (WFDB), or "modelled"; by default $QUALITYFM_DATA/nstdb where it is there, else modelled."""

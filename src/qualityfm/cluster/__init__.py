@@ -1,5 +1,5 @@
-"""One map over recordings: a process pool; knows nothing of waveforms."""
+"""One map over independent items: a process pool or a Ray cluster; knows nothing of waveforms."""
 
-from qualityfm.cluster.pool import map_unordered
+from qualityfm.cluster.engines import ENGINES, Engine, map_unordered
 
-__all__ = ["map_unordered"]
+__all__ = ["ENGINES", "Engine", "map_unordered"]

@@ -24,7 +24,7 @@ PINNED_THREADS = dict.fromkeys(
 )
 
 
-def map_unordered(
+def map_in_processes(
     step: Callable[[Item], Result], items: Sequence[Item], workers: int = 1
 ) -> Generator[tuple[int, Result], None, None]:
     """Yield each item's place and result as they get ready; an error in `step` ends the map and is raised here.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def rows_where(expression: str, frame: pandas.DataFrame, *, where: object) -> Bo
         tree = ast.parse(expression.strip(), mode="eval")
         return _Condition(expression, frame, where).truth(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise _refusal(where, expression, f"{GRAMMAR} ({error})") from error
+        raise _refusal(where, expression, f"{GRAMMAR} ({error})", _advice(expression)) from error
 
 
 class _Condition:
@@ -128,5 +129,12 @@ def _is_text(value: Any) -> bool:
     return value.dtype == object if isinstance(value, np.ndarray) else isinstance(value, str)
 
 
-def _refusal(where: object, found: str, expected: str) -> ConfigError:
-    return ConfigError(problem("wrong condition", where=where, field="where", found=found, expected=expected))
+def _advice(expression: str) -> str:
+    without_text = re.sub(r"'[^']*'|\"[^\"]*\"", "", expression)
+    return "did you mean '=='?" if re.search(r"(?<![=!<>:])=(?!=)", without_text) else ""
+
+
+def _refusal(where: object, found: str, expected: str, advice: str = "") -> ConfigError:
+    return ConfigError(
+        problem("wrong condition", where=where, field="where", found=found, expected=expected, advice=advice)
+    )

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from qualityfm.config import to_plain
+from qualityfm.prepare.identity import Identity
 from qualityfm.prepare.selection import Selection, select
 from qualityfm.segments import SegmentConfig, count_segments
 from qualityfm.shards.format import ARRAYS, FORMAT_VERSION, RecordingNote, array_shape, hash_plain
-from qualityfm.sources import Found, find_recordings
+from qualityfm.sources import Found, Layout, find_recordings
 
 #: A long recording is read in stretches of about this length, so that a day needs no more memory than an hour.
 STRETCH_S = 3600.0
@@ -69,6 +70,7 @@ class Plan:
     Attributes:
         config: How to cut and which segments to keep.
         groups: One for each shard.
+        settings: Everything that was asked for, as plain values: two plans differ by one of these or by the recordings.
         selection: The question to the table and what it met, as plain values; None for the whole archive.
         refused: Recordings whose header cannot be used.
         left_out: Recordings that break a rule their header already shows.
@@ -80,6 +82,7 @@ class Plan:
 
     config: SegmentConfig
     groups: tuple[Group, ...]
+    settings: dict[str, Any]
     selection: dict[str, Any] | None
     refused: tuple[RecordingNote, ...]
     left_out: tuple[RecordingNote, ...]
@@ -95,14 +98,22 @@ class Plan:
         return self.num_segments * (row + TABLE_ROW_BYTES)
 
 
-def make_plan(archive: Path, config: SegmentConfig, selection: Selection | None, package_version: str) -> Plan:
+def make_plan(
+    archive: Path,
+    config: SegmentConfig,
+    selection: Selection | None,
+    package_version: str,
+    layout: Layout | None = None,
+    identity: Identity | None = None,
+) -> Plan:
     """Return the plan for an archive; headers are read, samples are not.
 
     Raises:
         SourceError: The archive cannot be listed.
         ConfigError: The selection chooses nothing, or is unclear.
     """
-    listed = find_recordings(archive)
+    identity = identity or Identity()
+    listed = find_recordings(archive, layout=layout)
     found: Iterable[Found] = listed
     question = None
     if selection is not None:
@@ -118,33 +129,43 @@ def make_plan(archive: Path, config: SegmentConfig, selection: Selection | None,
     for one in found:
         reason = one.aside or reason_to_leave_out(one, config)
         if one.problem:
-            refused.append(RecordingNote(recording_id=one.recording_id, reason=one_line(one.problem, archive)))
+            refused.append(identity.note(one.recording_id, one_line(one.problem, archive)))
         elif reason:
-            left_out.append(RecordingNote(recording_id=one.recording_id, reason=reason))
+            left_out.append(identity.note(one.recording_id, reason))
         else:
             usable.append(one)
     hours = sum(one.duration_s for one in usable) / 3600
     stretches = [stretch for one in usable for stretch in _stretches(one, config)]
-    identity = {
+    if identity.key is not None and question is not None:  # conditions may name patients
+        question = {"sha256": hash_plain(question)} | {k: v for k, v in question.items() if k.startswith("num_")}
+    settings = {
         "format_version": FORMAT_VERSION,
         "package_version": package_version,
         "segments": to_plain(config),
         "selection": question,
+        "layout": None if layout is None else {"name": layout.name, "sha256": hash_plain(to_plain(layout))},
+        "key": identity.fingerprint,
+    }
+    request = settings | {
         # the stretches, under the name that data sets were hashed with before: another would give them other hashes
-        "windows": [[s.recording_id, s.subject_id, s.first_segment, s.num_segments] for s in stretches],
+        "windows": [
+            [identity.recording_id(s.recording_id), identity.subject_id(s.subject_id), s.first_segment, s.num_segments]
+            for s in stretches
+        ],
         "sizes": _sizes(usable, listed),
         "notes": to_plain([refused, left_out]),
     }
     return Plan(
         config=config,
         groups=tuple(_groups(stretches, config, hours)),
+        settings=settings,
         selection=question,
         refused=tuple(refused),
         left_out=tuple(left_out),
         num_recordings=len(usable),
         hours=hours,
         num_segments=sum(s.num_segments for s in stretches),
-        plan_hash=hash_plain(identity),
+        plan_hash=hash_plain(request),
     )
 
 
@@ -207,10 +228,10 @@ def _sizes(usable: Sequence[Found], listed: Iterable[Found]) -> list[list[list[A
     The latter are, above all, the segments of recordings made of several; their names are free, so every recording of
     the folder is taken to use them. Sizes and not times: a copied archive is the same archive, a file that grew is not.
     """
-    folders = [one.path.parent for one in usable]
+    folders = [one.file.parent for one in usable]
     listings = {folder: _files_by_stem(folder) for folder in sorted(set(folders))}
-    sizes = [listings[folder].get(_stem(one.path.name), []) for folder, one in zip(folders, usable, strict=True)]
-    named = {(one.path.parent, _stem(one.path.name)) for one in listed}
+    sizes = [listings[folder].get(_stem(one.file.name), []) for folder, one in zip(folders, usable, strict=True)]
+    named = {(one.file.parent, _stem(one.file.name)) for one in listed}
     for folder, files in listings.items():
         others = [entry for stem, entries in files.items() if (folder, stem) not in named for entry in entries]
         if others:

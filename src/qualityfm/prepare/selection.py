@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qualityfm.errors import ConfigError, SourceError, problem
+from qualityfm.errors import ConfigError, problem
 from qualityfm.files import sha256_of
 from qualityfm.prepare.expression import rows_where
-from qualityfm.sources import Found
-
-RECORD_COLUMNS = ("record", "recording", "recording_id")
-SUBJECT_COLUMNS = ("subject", "subject_id")
+from qualityfm.prepare.record_tables import layout_table, read_record_table
+from qualityfm.prepare.record_tables import table_path as table_path_of
+from qualityfm.sources import Found, Layout, find_recordings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +33,7 @@ class Selection:
         records: Names of all records in the table.
         chosen: Names of those that were asked for.
         subjects: Subject of a record, where the table says it.
+        takes_unlisted: True for a table that only names patients: recordings it does not know are taken too.
     """
 
     table: str
@@ -44,6 +44,7 @@ class Selection:
     records: frozenset[str] = field(repr=False)
     chosen: frozenset[str] = field(repr=False)
     subjects: dict[str, str] = field(repr=False, default_factory=dict)
+    takes_unlisted: bool = False
 
     @property
     def question(self) -> dict[str, Any]:
@@ -59,7 +60,7 @@ class Selected:
     Attributes:
         found: The chosen recordings, with subjects from the table.
         num_not_chosen: Recordings found whose row was not chosen.
-        num_without_row: Recordings found that the table does not know; they are not chosen.
+        num_without_row: Recordings found that the table does not know.
         num_without_recording: Chosen rows for which no recording was found.
     """
 
@@ -88,37 +89,86 @@ def read_selection(
         ConfigError: It has no column of record names, names one twice, or a condition is wrong.
     """
     path = Path(table_path)
-    frame = _read_table(path)
-    record_column = _column(frame, RECORD_COLUMNS)
-    if record_column is None:
+    frame = read_record_table(path)
+    return _selection(frame, str(path), (path,), where=where, away_from=away_from, within=within)
+
+
+def selection_from_layout(
+    archive: str | Path,
+    layout: Layout,
+    *,
+    where: str | None = None,
+    away_from: str | None = None,
+    within: int = 0,
+    table_path: str | Path | None = None,
+    found: Sequence[Found] | None = None,
+) -> Selection | None:
+    """Return the recordings that a condition chooses over the tables of a layout and what it reads from paths.
+
+    Args:
+        archive: Folder of recordings, where the layout's tables lie.
+        layout: The layout. Its tables are joined on the recordings; a column that two of them share must agree.
+        where: Condition such as "split == 'train'" over their columns, `record` and `subject` among them.
+        away_from: See `read_selection`.
+        within: See `read_selection`.
+        table_path: A table of the user's to join to them, as for `read_selection`: only recordings in it are taken.
+        found: The recordings of the archive, if they are known already; a layout that reads labels from paths lists
+            them otherwise.
+
+    Returns:
+        The selection. Without a condition and a table of the user's it takes every recording and only names patients;
+        None if the layout's tables name none either.
+
+    Raises:
+        SourceError: A table cannot be read.
+        ConfigError: The layout has nothing to choose by, two tables contradict each other, or a condition is wrong.
+    """
+    archive = Path(archive)
+    rules = layout.tables
+    is_asked = where is not None or away_from is not None or table_path is not None
+    if not is_asked:
+        rules = tuple(rule for rule in rules if rule.subject and table_path_of(archive, layout, rule).exists())
+        if not rules:
+            return None
+        layout = replace(layout, tables=rules, path_labels={})
+    if table_path is None and not (rules or layout.path_labels):
+        expected = "a layout with tables, or --select TABLE.csv"
         raise ConfigError(
-            problem(
-                "no record names",
-                where=path,
-                field="columns",
-                found=list(frame.columns),
-                expected=f"one called {' or '.join(RECORD_COLUMNS)}",
-            )
+            problem("no table", where=f"layout {layout.name}", field="tables", found=0, expected=expected)
         )
-    names = np.array([name.removesuffix(".hea") for name in _words(frame[record_column])], dtype=object)
-    counts = Counter(names)
-    if counts[""] or len(counts) < len(names):
-        twice = next(name for name, count in counts.items() if count > 1 or not name)
-        raise ConfigError(
-            problem("unclear table", where=path, field=record_column, found=twice, expected="each record in one row")
-        )
-    is_chosen = np.ones(len(frame), bool) if where is None else rows_where(where, frame, where=path)
+    if layout.path_labels and found is None:
+        found = find_recordings(archive, layout=layout)
+    own = None if table_path is None else read_record_table(Path(table_path))
+    name = " + ".join([*(rule.file for rule in rules), *(["paths"] if layout.path_labels else [])])
+    frame = layout_table(archive, layout, found or (), own, name)
+    files = [table_path_of(archive, layout, rule) for rule in rules] + ([] if own is None else [Path(str(table_path))])
+    selection = _selection(frame, name, files, where=where, away_from=away_from, within=within)
+    return replace(selection, takes_unlisted=not is_asked)
+
+
+def _selection(
+    frame: pd.DataFrame,
+    place: str,
+    files: Sequence[Path],
+    *,
+    where: str | None,
+    away_from: str | None,
+    within: int,
+) -> Selection:
+    """Return the rows of a table that a condition chooses; `place` is what errors call the table."""
+    names = np.array(list(frame.index), dtype=object)
+    is_chosen = np.ones(len(frame), bool) if where is None else rows_where(where, frame, where=place)
     if away_from is not None:
-        is_chosen = is_chosen & ~_near(names, rows_where(away_from, frame, where=path), within, path)
+        is_chosen = is_chosen & ~_near(names, rows_where(away_from, frame, where=place), within, place)
     elif within:
         raise ConfigError(
-            problem("wrong setting", where=path, field="within", found=within, expected="0 without away_from")
+            problem("wrong setting", where=place, field="within", found=within, expected="0 without away_from")
         )
-    subject_column = _column(frame, SUBJECT_COLUMNS)
-    subjects = [""] * len(frame) if subject_column is None else _words(frame[subject_column])
+    subjects = frame["subject"].fillna("") if "subject" in frame.columns else [""] * len(frame)
+    sums = [sha256_of(file) for file in files]
     return Selection(
-        table=path.name,
-        table_sha256=sha256_of(path),
+        table=" + ".join(file.name for file in files) or place,
+        table_sha256=sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest(),
         where=where,
         away_from=away_from,
         within=within,
@@ -131,16 +181,19 @@ def read_selection(
 def select(found: Sequence[Found], selection: Selection) -> Selected:
     """Return the recordings that a selection chooses; a record is named by a whole recording id or its last part.
 
+    A last part that is a number fits a table that writes it without leading zeros, as VitalDB's does.
+
     Raises:
         ConfigError: One name of the table fits several recordings, or nothing was chosen.
     """
     owners: dict[str, str] = {}
     chosen, num_without_row, num_not_chosen = [], 0, 0
     for one in found:
-        last_part = one.recording_id.rsplit("/", 1)[-1]
-        name = one.recording_id if one.recording_id in selection.records else last_part
+        name = _name_in(selection.records, one.recording_id)
         if name not in selection.records:
             num_without_row += one.aside is None
+            if selection.takes_unlisted:
+                chosen.append(one)
             continue
         other = owners.setdefault(name, one.recording_id)
         if other != one.recording_id:
@@ -164,7 +217,7 @@ def select(found: Sequence[Found], selection: Selection) -> Selected:
                 found=selection.where,
                 expected="at least one recording of the archive",
                 advice=f"the table chooses {len(selection.chosen)} of its {len(selection.records)} records, "
-                f"{len(found)} recordings were found",
+                f"{sum(one.aside is None for one in found)} recordings were found",
             )
         )
     return Selected(
@@ -175,30 +228,18 @@ def select(found: Sequence[Found], selection: Selection) -> Selected:
     )
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        as_text: dict[str, Any] = dict.fromkeys((*RECORD_COLUMNS, *SUBJECT_COLUMNS), str)  # keeps leading zeros
-        frame = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True, dtype=as_text)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        reason = " ".join(str(error).split())
-        raise SourceError(f"cannot read table: {path}: {reason}") from error
-    frame.columns = pd.Index([str(column).strip() for column in frame.columns])
-    return frame
+def _name_in(records: frozenset[str], recording_id: str) -> str:
+    """Return the name under which a table knows a recording; its last part where the table does not know it."""
+    last_part = recording_id.rsplit("/", 1)[-1]
+    number = last_part.lstrip("0") if last_part.isdecimal() else last_part
+    return next((name for name in (recording_id, last_part, number) if name in records), last_part)
 
 
-def _words(column: pd.Series) -> list[str]:
-    return [str(word).strip() for word in column.fillna("")]
-
-
-def _column(frame: pd.DataFrame, names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if name in frame.columns), None)
-
-
-def _near(names: np.ndarray, is_border: np.ndarray, within: int, path: Path) -> np.ndarray:
+def _near(names: np.ndarray, is_border: np.ndarray, within: int, place: str) -> np.ndarray:
     """Return which records have a number at most `within` from one of the border records."""
     if within < 0:
-        raise ConfigError(problem("wrong setting", where=path, field="within", found=within, expected="0 or more"))
-    numbers = np.array([_number(str(name), path) for name in names], dtype=np.int64)
+        raise ConfigError(problem("wrong setting", where=place, field="within", found=within, expected="0 or more"))
+    numbers = np.array([_number(str(name), place) for name in names], dtype=np.int64)
     border = np.unique(numbers[is_border])
     if not len(border):
         return np.zeros(len(names), bool)
@@ -208,12 +249,12 @@ def _near(names: np.ndarray, is_border: np.ndarray, within: int, path: Path) -> 
     return np.asarray(np.minimum(to_left, to_right) <= within)
 
 
-def _number(name: str, path: Path) -> int:
+def _number(name: str, place: str) -> int:
     groups = re.findall(r"[0-9]+", name.rsplit("/", 1)[-1])
     if len(groups) != 1 or len(groups[0]) > 18:
         raise ConfigError(
             problem(
-                "no record number", where=path, field="record", found=name, expected="a name with one group of digits"
+                "no record number", where=place, field="record", found=name, expected="a name with one group of digits"
             )
         )
     return int(groups[0])

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from qualityfm.errors import QualityFMError
+from qualityfm.prepare.identity import Identity
 from qualityfm.prepare.plan import Group, Stretch, one_line
 from qualityfm.prepare.rules import keep_usable, take_segments
 from qualityfm.quality.paper import paper_quality
 from qualityfm.quality.score import score_block
 from qualityfm.segments import SegmentConfig, cut_block, scale_values
 from qualityfm.shards.format import RecordingCount, RecordingNote, ShardSummary
+from qualityfm.shards.store import open_store
 from qualityfm.shards.writer import PackedRows, pack_rows, write_shard
-from qualityfm.sources import open_recording
+from qualityfm.sources import Layout, open_recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +28,17 @@ class GroupStep:
 
     Attributes:
         archive: Folder of the recordings; messages name files from here on.
-        out: Folder of the data set.
+        out: Folder or URL of the data set.
         config: How to cut, scale and keep.
+        layout: What the archive's files do not say themselves.
+        identity: Names and dates under which patients enter the data set.
     """
 
     archive: Path
-    out: Path
+    out: str
     config: SegmentConfig
+    layout: Layout | None = None
+    identity: Identity = field(default_factory=Identity)
 
     def __call__(self, group: Group) -> ShardSummary:
         """Write the shard of a group. A recording that fails is noted, its neighbours are not touched.
@@ -42,27 +49,56 @@ class GroupStep:
         rows: list[PackedRows] = []
         kept: Counter[str] = Counter()
         dropped: dict[str, Counter[str]] = {}
+        repairs: dict[str, set[str]] = {}
         refused: list[RecordingNote] = []
         for stretch in group.stretches:
-            reasons = dropped.setdefault(stretch.recording_id, Counter())
+            name = self.identity.recording_id(stretch.recording_id)
+            reasons = dropped.setdefault(name, Counter())
             try:
-                packed, reasons_here = cut_stretch(stretch, self.config)
+                cut = cut_stretch(stretch, self.config, self.layout, self.identity)
             except Exception as error:  # whatever a foreign file provokes must not cost its neighbours
                 reason = one_line(_reason(error, stretch, self.config), self.archive)
-                refused.append(RecordingNote(recording_id=stretch.recording_id, reason=reason))
+                refused.append(self.identity.note(stretch.recording_id, reason))
                 continue
-            reasons.update(reasons_here)
-            if packed is not None:
-                rows.append(packed)
-                kept[stretch.recording_id] += len(packed.table)
+            reasons.update(cut.dropped)
+            repairs.setdefault(name, set()).update(cut.repairs)
+            if cut.rows is not None:
+                rows.append(cut.rows)
+                kept[name] += len(cut.rows.table)
         counts = [
-            RecordingCount(recording_id=name, kept=kept[name], dropped=dict(sorted(reasons.items())))
+            RecordingCount(
+                recording_id=name,
+                kept=kept[name],
+                dropped=dict(sorted(reasons.items())),
+                repairs=tuple(sorted(repairs.get(name, ()))),
+            )
             for name, reasons in dropped.items()
         ]
-        return write_shard(self.out, group.name, rows, recordings=counts, refused=refused)
+        store = open_store(self.out)
+        with store.staging() as scratch:
+            summary = write_shard(scratch, group.name, rows, recordings=counts, refused=refused)
+            store.put_folder(scratch / group.name, group.name)
+        return summary
 
 
-def cut_stretch(stretch: Stretch, config: SegmentConfig) -> tuple[PackedRows | None, dict[str, int]]:
+@dataclass(frozen=True, kw_only=True)
+class CutStretch:
+    """What came of one stretch.
+
+    Attributes:
+        rows: The segments worth keeping; None where there is none.
+        dropped: Segments dropped, by reason.
+        repairs: Repairs under which the recording was read.
+    """
+
+    rows: PackedRows | None
+    dropped: dict[str, int]
+    repairs: tuple[str, ...]
+
+
+def cut_stretch(
+    stretch: Stretch, config: SegmentConfig, layout: Layout | None = None, identity: Identity | None = None
+) -> CutStretch:
     """Return the segments of a stretch that are worth keeping, and how many were dropped for which reason.
 
     Stretches begin on the segment grid and reach as far as their last segment, so they give the segments that the whole
@@ -75,19 +111,27 @@ def cut_stretch(stretch: Stretch, config: SegmentConfig) -> tuple[PackedRows | N
     start_s = stretch.first_segment * config.step_s
     length_s = (stretch.num_segments - 1) * config.step_s + config.segment_s
     if stretch.is_whole:
-        recording = open_recording(stretch.path)
+        recording = open_recording(stretch.path, layout=layout)
     else:
-        recording = open_recording(stretch.path, start_s=start_s, duration_s=length_s)
+        recording = open_recording(stretch.path, start_s=start_s, duration_s=length_s, layout=layout)
+    identity = identity or Identity()
+    subject_id = stretch.subject_id or recording.subject_id
+    began = identity.start(recording.start, subject_id, stretch.recording_id)
+    if began is not None and not stretch.is_whole:
+        began -= dt.timedelta(seconds=start_s)  # a stretch begins later than its recording
     recording = replace(
-        recording, recording_id=stretch.recording_id, subject_id=stretch.subject_id or recording.subject_id
+        recording,
+        recording_id=identity.recording_id(stretch.recording_id),
+        subject_id=identity.subject_id(subject_id),
     )
     block = cut_block(recording, config)
     block = take_segments(block, np.arange(min(len(block), stretch.num_segments)))
     block, dropped = keep_usable(block, recording)
     if not len(block):
-        return None, dropped
+        return CutStretch(rows=None, dropped=dropped, repairs=recording.repairs)
     scaled, score, paper = scale_values(block.values, config), score_block(block), paper_quality(block)
-    return pack_rows(block, scaled, score, paper, start_s + block.start_s), dropped
+    rows = pack_rows(block, scaled, score, paper, start_s + block.start_s, began)
+    return CutStretch(rows=rows, dropped=dropped, repairs=recording.repairs)
 
 
 def _reason(error: Exception, stretch: Stretch, config: SegmentConfig) -> str:

@@ -85,10 +85,10 @@ class RunSummary:
 
 def pretrain(
     preset: Preset,
-    data: Path,
+    data: str | Path,
     out: Path,
     *,
-    heldout: Path | None = None,
+    heldout: str | Path | None = None,
     noise: Path | None = None,
     steps: int | None = None,
     stop_after: int | None = None,
@@ -102,7 +102,7 @@ def pretrain(
 
     Args:
         preset: What to train and how.
-        data: Shard set to learn from.
+        data: Shard set to learn from, a folder or URL.
         out: Run folder: checkpoint/, log.jsonl, tensorboard/, curves.png and the state to resume from.
         heldout: Shard set that is never learnt from; by default a tenth of the patients of `data`.
         noise: Folder of WFDB noise records for made pairs; None for modelled noise.
@@ -209,7 +209,7 @@ def pretrain(
     return _summary(state, num_steps, out, last_check)
 
 
-def _open_data(data: Path, preset: Preset) -> ShardReader:
+def _open_data(data: str | Path, preset: Preset) -> ShardReader:
     reader = ShardReader(data)
     found, wanted = reader.index.segments, preset.segments
     if found != wanted:
@@ -227,7 +227,9 @@ def _open_data(data: Path, preset: Preset) -> ShardReader:
     return reader
 
 
-def _hold_out(reader: ShardReader, heldout: Path | None, preset: Preset) -> tuple[np.ndarray, ShardReader, np.ndarray]:
+def _hold_out(
+    reader: ShardReader, heldout: str | Path | None, preset: Preset
+) -> tuple[np.ndarray, ShardReader, np.ndarray]:
     """Return the training rows, and the reader and rows that are only ever looked at."""
     if heldout is None:
         train, held = split_by_subject(reader, HELDOUT_FRACTION, seed=0)

@@ -86,7 +86,9 @@ def _cut(
 
 
 @njit(cache=True, fastmath=True)
-def _least_rest(alike: np.ndarray, powers: np.ndarray, inverse: np.ndarray, i: int, first: int, last: int) -> np.float32:
+def _least_rest(
+    alike: np.ndarray, powers: np.ndarray, inverse: np.ndarray, i: int, first: int, last: int
+) -> np.float32:
     """Return what the best of some explanations leaves of the power of piece i, or all of it."""
     low, high = np.float32(GAINS[0]), np.float32(GAINS[1])
     least = powers[i]

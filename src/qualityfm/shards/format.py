@@ -1,11 +1,11 @@
-"""Shard format version 1: what lies in a data set folder, as types; the prose is docs/FORMAT.md."""
+"""Shard format version 2: what lies in a data set folder, as types; the prose is docs/FORMAT.md."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,14 +14,16 @@ import numpy as np
 from qualityfm.config import from_mapping, to_plain
 from qualityfm.errors import ConfigError, FormatError, problem
 from qualityfm.segments import SegmentConfig
+from qualityfm.shards.store import Store, as_store
 
 T = TypeVar("T")
 
 FORMAT_NAME = "qualityfm-shards"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INDEX_FILE = "index.json"
 SHARD_FILE = "shard.json"
 ROWS_FILE = "rows.parquet"
+CHECKS_FILE = "checks.npy"
 SHARD_NAME = re.compile(r"shard-\d{5,}")
 
 #: Arrays of a shard, each in its own .npy file, with their little-endian types.
@@ -34,6 +36,12 @@ ARRAYS: dict[str, np.dtype[Any]] = {
     "quality": np.dtype("<f2"),
     "causes": np.dtype("<u2"),
 }
+
+#: Checksum of each row, in `CHECKS_FILE`.
+CHECK_TYPE = np.dtype("<u8")
+
+#: Largest index.json that is read; a million shards stay far below.
+MAX_INDEX_BYTES = 2**31
 
 
 def array_shape(name: str, num_rows: int, config: SegmentConfig) -> tuple[int, ...]:
@@ -66,11 +74,19 @@ class RecordingNote:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingCount:
-    """Segments of one recording in one shard: how many were kept, how many were dropped for which reason."""
+    """Segments of one recording in one shard: how many were kept, how many were dropped for which reason.
+
+    Attributes:
+        recording_id: The recording.
+        kept: Rows of it.
+        dropped: Segments that are no rows, by reason.
+        repairs: What had to be put right to read it, by the repair's name.
+    """
 
     recording_id: str
     kept: int
     dropped: dict[str, int]
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +137,7 @@ class DatasetIndex:
         hours: Hours of recording inside the segments; overlapping segments count each time.
         grades: Number of segments of each grade A to E.
         dropped: Number of segments dropped, by reason.
+        repairs: Number of recordings that were read under a repair, by its name.
         refused: Recordings, or parts of them, that could not be read.
         left_out: Recordings that were not asked for or broke a rule of `segments`, such as too short ones.
         shards: The shards in row order.
@@ -141,6 +158,7 @@ class DatasetIndex:
     refused: tuple[RecordingNote, ...]
     left_out: tuple[RecordingNote, ...]
     shards: tuple[ShardEntry, ...]
+    repairs: dict[str, int] = field(default_factory=dict)
     content_hash: str = ""
 
     def with_hash(self) -> DatasetIndex:
@@ -158,81 +176,98 @@ def hash_plain(value: Any) -> str:
     return hashlib.sha256(to_json(value).encode()).hexdigest()
 
 
-def read_index(folder: Path) -> DatasetIndex:
-    """Return the index of a data set folder, its own checksum tested.
+def shard_entry(summary: ShardSummary) -> ShardEntry:
+    """Return what the index says about a shard: its files, and its shard.json, which is this summary."""
+    content = to_json(summary).encode()
+    own = FileEntry(name=SHARD_FILE, num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    return ShardEntry(name=summary.name, num_rows=summary.num_rows, files=(*summary.files, own))
+
+
+def read_index(place: str | Path | Store, name: str = INDEX_FILE) -> DatasetIndex:
+    """Return the index of a data set, its own checksum tested.
+
+    Args:
+        place: Folder, URL or store.
+        name: File that holds it.
 
     Raises:
         FormatError: There is no index, it is not one of ours, it has another version, or it was changed.
     """
-    path = folder / INDEX_FILE
-    plain = _read_json(path)
+    store = as_store(place)
+    path = f"{store.url}/{name}"
+    plain = _read_json(store, name)
+    _check_version(plain, path)
+    index = _strict(DatasetIndex, plain, path)
+    if index.with_hash().content_hash != index.content_hash:
+        found, expected = index.content_hash, "the hash of the rest of it"
+        raise FormatError(problem("damaged index", where=path, field="content_hash", found=found, expected=expected))
+    _check_names(index, path)
+    return index
+
+
+def read_summary(place: str | Path | Store, name: str = "") -> ShardSummary:
+    """Return what a finished shard says about itself.
+
+    Args:
+        place: Folder, URL or store of the shard; or of its data set, where `name` is given.
+        name: The shard.
+
+    Raises:
+        FormatError: There is no shard.json, or it is damaged.
+    """
+    store = as_store(place)
+    file = f"{name}/{SHARD_FILE}" if name else SHARD_FILE
+    return _strict(ShardSummary, _read_json(store, file), f"{store.url}/{file}")
+
+
+def _check_version(plain: dict[str, Any], path: str) -> None:
     if plain.get("format") != FORMAT_NAME:
-        found = plain.get("format")
-        raise FormatError(
-            problem("not a data set index", where=path, field="format", found=found, expected=repr(FORMAT_NAME))
-        )
+        found, expected = plain.get("format"), repr(FORMAT_NAME)
+        raise FormatError(problem("not a data set index", where=path, field="format", found=found, expected=expected))
     version = plain.get("format_version")
     if version != FORMAT_VERSION:
-        advice = "prepare the archive again, or install the QualityFM version that wrote it"
-        expected = f"version {FORMAT_VERSION}"
         raise FormatError(
             problem(
                 "data set of another version",
                 where=path,
                 field="format_version",
                 found=version,
-                expected=expected,
-                advice=advice,
+                expected=f"version {FORMAT_VERSION}",
+                advice="prepare the archive again, or install the QualityFM version that wrote it",
             )
         )
-    index = _strict(DatasetIndex, plain, path)
-    if index.with_hash().content_hash != index.content_hash:
-        found = index.content_hash
-        raise FormatError(
-            problem(
-                "damaged index", where=path, field="content_hash", found=found, expected="the hash of the rest of it"
-            )
-        )
-    _check_names(index, path)
-    return index
 
 
-def read_summary(folder: Path) -> ShardSummary:
-    """Return what a finished shard folder says about itself.
-
-    Raises:
-        FormatError: There is no shard.json, or it is damaged.
-    """
-    return _strict(ShardSummary, _read_json(folder / SHARD_FILE), folder / SHARD_FILE)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+def _read_json(store: Store, name: str) -> dict[str, Any]:
+    path = f"{store.url}/{name}"
+    if not store.exists(name):
         advice = "was prepare interrupted? run it again, it goes on where it stopped"
         raise FormatError(
-            problem(
-                "no data set here", where=path.parent, field=path.name, found=None, expected="a file", advice=advice
-            )
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
+            problem("no data set here", where=store.url, field=name, found=None, expected="a file", advice=advice)
+        )
+    num_bytes = store.num_bytes(name)
+    if num_bytes > MAX_INDEX_BYTES:
+        expected = f"at most {MAX_INDEX_BYTES}"
+        raise FormatError(problem("damaged file", where=path, field="bytes", found=num_bytes, expected=expected))
+    try:
+        plain = json.loads(store.read_bytes(name).decode())
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"cannot read: {path}: {error}") from error
     if not isinstance(plain, dict):
         raise FormatError(problem("damaged file", where=path, field="JSON", found=type(plain), expected="an object"))
     return plain
 
 
-def _strict(cls: type[T], plain: dict[str, Any], path: Path) -> T:
+def _strict(cls: type[T], plain: dict[str, Any], path: str) -> T:
     try:
         return from_mapping(cls, plain, where=path, is_complete=True)
     except (ConfigError, TypeError, ValueError) as error:
         raise FormatError(f"damaged file: {error}") from error
 
 
-def _check_names(index: DatasetIndex, path: Path) -> None:
+def _check_names(index: DatasetIndex, path: str) -> None:
     """Refuse shard and file names that are not ours: they are used as paths."""
-    known = {SHARD_FILE, ROWS_FILE, *(f"{name}.npy" for name in ARRAYS)}
+    known = {SHARD_FILE, ROWS_FILE, CHECKS_FILE, *(f"{name}.npy" for name in ARRAYS)}
     for shard in index.shards:
         names = {entry.name for entry in shard.files}
         expected = known if shard.num_rows else {SHARD_FILE}

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import resource
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int, UInt16
 
-from qualityfm.errors import FormatError, problem
 from qualityfm.shards.decode import HALF_FLOATS, decode_rows
-from qualityfm.shards.format import ARRAYS, ROWS_FILE, ShardEntry, array_shape, read_index
+from qualityfm.shards.format import ARRAYS, array_shape, read_index
+from qualityfm.shards.shard import OpenShard, compare_sizes, read_rows
+from qualityfm.shards.store import Store, as_store
 from qualityfm.shards.writer import ROWS_SCHEMA
 
-#: Shards kept mapped at a time; each holds seven descriptors, and systems commonly allow 1024 to a process.
-MAX_MAPPED_SHARDS = 96
+#: Descriptors taken where the system sets no bound.
+MANY_DESCRIPTORS = 2**16
+
+_descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+if _descriptors == resource.RLIM_INFINITY:
+    _descriptors = MANY_DESCRIPTORS
+
+#: Shards kept mapped at a time: each holds a descriptor for each array, and half of them are left to the rest of the
+#: process. Where a data set has many more shards, `ulimit -n 65536` before the start makes random reading faster.
+MAX_MAPPED_SHARDS = max(8, _descriptors // 2 // len(ARRAYS))
+
+#: Tables of rows read at a time; object stores answer slowly but many at once.
+NUM_THREADS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,16 +61,20 @@ class ShardReader:
     """A data set opened for reading.
 
     Opening reads the index and the table of rows and compares every file's size with the index, so that a truncated
-    file is found here; checksums are compared by `verify`. Samples are read when asked for.
+    file is found here. Samples are read when asked for; a row is handed out once its checksum agrees. From an object
+    store, a shard's arrays are copied to this machine when the shard is first used, and kept.
+
+    Args:
+        place: The data set: a folder, a URL such as `s3://bucket/dataset`, or a store.
 
     Attributes:
-        folder: The data set folder.
+        store: Where it lies.
         index: What it holds and how it was made.
-        rows: One array for each column, one entry for each row: recording_id, subject_id ("" where unknown), start_s,
-            length_s, quality and paper_quality (both in [0, 1]).
+        rows: One array for each column, one entry for each row: recording_id, subject_id ("" where unknown), start
+            (date and time, NaT where not known), start_s, length_s, quality and paper_quality (both in [0, 1]).
 
     Raises:
-        FormatError: The folder is no data set, has another version, or a file is missing or has the wrong size.
+        FormatError: There is no data set, it has another version, or a file is missing or has the wrong size.
 
     Example:
         ::
@@ -66,27 +83,30 @@ class ShardReader:
             batch = reader.read(np.arange(8))
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.index = read_index(self.folder)
+    def __init__(self, place: str | Path | Store) -> None:
+        self.store = as_store(place)
+        self.index = read_index(self.store)
         self._shards = tuple(s for s in self.index.shards if s.num_rows)
-        for shard in self._shards:
-            check_sizes(self.folder, shard)
-        tables = [read_rows(self.folder, shard) for shard in self._shards]
-        table = pa.concat_tables(tables) if tables else ROWS_SCHEMA.empty_table()
+        table = self._read_tables()
         self.rows: dict[str, np.ndarray] = {
             name: _column(table[name]) for name in ROWS_SCHEMA.names if name not in ("names", "units")
         }
         self._names, self._units = table["names"], table["units"]
         self._first_row = np.concatenate(([0], np.cumsum([s.num_rows for s in self._shards]))).astype(np.int64)
-        self._mapped: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
+        self._is_checked = np.zeros(len(self), np.bool_)
+        self._open: OrderedDict[int, OpenShard] = OrderedDict()
+
+    @property
+    def url(self) -> str:
+        """Path or URL of the data set."""
+        return self.store.url
 
     def __len__(self) -> int:
         return int(self._first_row[-1])
 
     def __repr__(self) -> str:
         index = self.index
-        return f"ShardReader({str(self.folder)!r}: {len(self)} segments, {index.num_recordings} recordings)"
+        return f"ShardReader({self.url!r}: {len(self)} segments, {index.num_recordings} recordings)"
 
     def names(self, row: int) -> tuple[str | None, ...]:
         """Return the file's channel name in each slot of a row; None for an empty slot."""
@@ -101,7 +121,7 @@ class ShardReader:
 
         Raises:
             IndexError: A row number is negative or too large.
-            FormatError: A file is not the array that the index promises.
+            FormatError: A row, or a whole file, is not what was written.
         """
         rows = np.asarray(rows, dtype=np.int64)
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
@@ -112,8 +132,28 @@ class ShardReader:
         edges = np.searchsorted(rows[order], self._first_row)  # where each shard begins in the sorted rows
         for shard in np.flatnonzero(np.diff(edges)).tolist():
             places = order[edges[shard] : edges[shard + 1]]
-            decode_rows(self._map(shard), rows[places] - self._first_row[shard], places, outputs, HALF_FLOATS)
+            arrays = self.checked_arrays(shard, rows[places])
+            decode_rows(arrays, rows[places] - self._first_row[shard], places, outputs, HALF_FLOATS)
         return batch
+
+    def checked_arrays(self, shard: int, rows: Int[np.ndarray, " row"]) -> tuple[np.ndarray, ...]:
+        """Return the arrays of one of the shards that hold rows, in the order of `ARRAYS`.
+
+        A row is hashed when it is first asked for, and again if its shard was closed in between.
+
+        Args:
+            shard: Number of the shard among those that hold rows.
+            rows: Rows of the data set, all of this shard, that will be used.
+
+        Raises:
+            FormatError: One of the rows, or a whole file, is not what was written.
+        """
+        opened = self._open_shard(shard)
+        fresh = rows[~self._is_checked[rows]]
+        if len(fresh):
+            opened.check(fresh - self._first_row[shard])
+            self._is_checked[fresh] = True
+        return opened.arrays
 
     def _empty_batch(self, num_rows: int) -> ShardBatch:
         config = self.index.segments
@@ -128,83 +168,29 @@ class ShardReader:
             causes=np.empty(seconds, np.uint16),
         )
 
-    def _map(self, shard: int) -> tuple[np.ndarray, ...]:
-        """Return a shard's arrays in the order of `ARRAYS`, quality as the bits of its float16."""
-        if shard in self._mapped:
-            self._mapped.move_to_end(shard)
-            return self._mapped[shard]
-        entry, config = self._shards[shard], self.index.segments
-        check_sizes(self.folder, entry)
-        arrays = {
-            name: map_array(self.folder / entry.name / f"{name}.npy", dtype, array_shape(name, entry.num_rows, config))
-            for name, dtype in ARRAYS.items()
-        }
-        arrays["quality"] = arrays["quality"].view(np.uint16)
-        self._mapped[shard] = tuple(arrays.values())
-        if len(self._mapped) > MAX_MAPPED_SHARDS:
-            self._mapped.popitem(last=False)
-        return self._mapped[shard]
+    def first_row(self, shard: int) -> int:
+        """Return the data set's row with which one of the shards that hold rows begins."""
+        return int(self._first_row[shard])
 
+    def _open_shard(self, number: int) -> OpenShard:
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number]
+        opened = OpenShard(self.store, self._shards[number], self.index.segments)
+        self._open[number] = opened
+        if len(self._open) > MAX_MAPPED_SHARDS:
+            closed, _ = self._open.popitem(last=False)
+            self._is_checked[self._first_row[closed] : self._first_row[closed + 1]] = False
+        return opened
 
-def check_sizes(folder: Path, shard: ShardEntry) -> None:
-    """Refuse a shard of which a file is missing or has another size than the index says.
-
-    Raises:
-        FormatError: So it is.
-    """
-    for entry in shard.files:
-        path = folder / shard.name / entry.name
-        try:
-            num_bytes = path.stat().st_size
-        except OSError as error:
-            raise FormatError(
-                problem("missing file", where=path, field="file", found=error.strerror, expected="a file")
-            ) from error
-        if num_bytes != entry.num_bytes:
-            raise FormatError(
-                problem(
-                    "truncated or changed file",
-                    where=path,
-                    field="size in bytes",
-                    found=num_bytes,
-                    expected=str(entry.num_bytes),
-                    advice="copy the data set again or prepare it anew",
-                )
-            )
-
-
-def map_array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a read-only memory map of one array file.
-
-    Raises:
-        FormatError: The file is not an array of this type and shape.
-    """
-    try:
-        array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise FormatError(f"damaged file: {path}: {error}") from error
-    if array.dtype != dtype or array.shape != shape:
-        found, expected = f"{array.dtype} {array.shape}", f"{dtype} {shape}"
-        raise FormatError(problem("damaged file", where=path, field="array", found=found, expected=expected))
-    return array
-
-
-def read_rows(folder: Path, shard: ShardEntry) -> pa.Table:
-    """Return the table of a shard's rows.
-
-    Raises:
-        FormatError: It is damaged or has another number of rows or other columns.
-    """
-    path = folder / shard.name / ROWS_FILE
-    try:
-        file = pq.ParquetFile(path)
-        if file.metadata.num_rows != shard.num_rows or file.schema_arrow != ROWS_SCHEMA:
-            found = f"{file.metadata.num_rows} rows of {', '.join(file.schema_arrow.names)}"
-            expected = f"{shard.num_rows} rows of {', '.join(ROWS_SCHEMA.names)}"
-            raise FormatError(problem("damaged file", where=path, field="table", found=found, expected=expected))
-        return file.read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise FormatError(f"damaged file: {path}: {error}") from error
+    def _read_tables(self) -> pa.Table:
+        """Return the rows of all shards, after comparing every file's size."""
+        sizes = self.store.sizes()
+        for shard in self._shards:
+            compare_sizes(self.url, shard, sizes)
+        with ThreadPoolExecutor(NUM_THREADS) as threads:
+            tables = list(threads.map(lambda shard: read_rows(self.store, shard), self._shards))
+        return pa.concat_tables(tables) if tables else ROWS_SCHEMA.empty_table()
 
 
 def _column(column: pa.ChunkedArray) -> np.ndarray:

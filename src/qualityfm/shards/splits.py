@@ -1,10 +1,9 @@
-"""Sets of rows that share no patient."""
+"""Sets of rows for watching a loss, and the refusal of sets that share a patient."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +14,10 @@ from qualityfm.shards.reader import ShardReader
 
 
 class HasRows(Protocol):
-    """Anything with a folder and the columns recording_id and subject_id, such as a `ShardReader`."""
+    """Anything with a place and the columns recording_id and subject_id, such as a `ShardReader`."""
 
     @property
-    def folder(self) -> Path:
+    def url(self) -> str:
         """Where it lies, for messages."""
 
     @property
@@ -29,7 +28,11 @@ class HasRows(Protocol):
 def split_by_subject(
     reader: ShardReader, heldout_fraction: float, seed: int
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " heldout"]]:
-    """Return row numbers for training and for checking; no subject, and no recording, has rows in both.
+    """Return row numbers for training and for watching it; no subject, and no recording, has rows in both.
+
+    This is no test split: recordings without a subject, which may show a patient of the other side, and recordings that
+    overlap under two names may lie on either. It is for watching a loss; for a figure that is reported, see
+    `split_file.make_split`.
 
     Where the subject is unknown the recording stands for it. The side of a subject depends on its name and the seed
     alone, so it stays when recordings are added; only if that left one side empty is the nearest subject moved.
@@ -42,7 +45,7 @@ def split_by_subject(
     Raises:
         ConfigError: The fraction is not in (0, 1), or there are fewer than two subjects.
     """
-    where = reader.folder
+    where = reader.url
     if not 0 < heldout_fraction < 1:
         raise ConfigError(
             problem(
@@ -57,7 +60,7 @@ def split_by_subject(
                 "cannot hold out subjects", where=where, field="subjects", found=len(subjects), expected="2 or more"
             )
         )
-    position = np.array([_position(str(subject), seed) for subject in subjects])
+    position = np.array([position_of(str(subject), seed) for subject in subjects])
     is_heldout = position < heldout_fraction
     if not is_heldout.any():
         is_heldout[position.argmin()] = True
@@ -84,9 +87,9 @@ def refuse_leakage(first: HasRows, second: HasRows) -> None:
     """Refuse two data sets (`ShardReader`s) that share a subject or a recording.
 
     Raises:
-        TaskError: They share one; the message names both folders and what they share.
+        TaskError: They share one; the message names both places and what they share.
     """
-    _refuse_shared(first.rows, second.rows, f"{first.folder} and {second.folder}")
+    _refuse_shared(first.rows, second.rows, f"{first.url} and {second.url}")
 
 
 def _refuse_shared(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], where: str) -> None:
@@ -105,7 +108,7 @@ def _refuse_shared(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndar
             )
 
 
-def _position(subject: str, seed: int) -> float:
+def position_of(subject: str, seed: int) -> float:
     """Return a number in [0, 1) that depends on the name and the seed alone."""
     digest = hashlib.sha256(f"{seed}:{subject}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +12,16 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Shaped
 
 from qualityfm.records import GRADE_CUTS, QualityScore, grade
 from qualityfm.segments import Scaled, SegmentBlock
+from qualityfm.shards.checks import RowHasher
 from qualityfm.shards.files import folder_aside, write_file
 from qualityfm.shards.format import (
     ARRAYS,
+    CHECK_TYPE,
+    CHECKS_FILE,
     ROWS_FILE,
     SHARD_FILE,
     FileEntry,
@@ -33,6 +37,7 @@ ROWS_SCHEMA = pa.schema(
     [
         ("recording_id", pa.string()),
         ("subject_id", pa.string()),
+        ("start", pa.timestamp("us")),
         ("start_s", pa.float64()),
         ("length_s", pa.float64()),
         ("quality", pa.float32()),
@@ -57,6 +62,7 @@ def pack_rows(
     score: QualityScore,
     paper_quality: Float32[np.ndarray, " segment"],
     start_s: Float[np.ndarray, " segment"],
+    recording_start: dt.datetime | None = None,
 ) -> PackedRows:
     """Return the segments of a block, quantised.
 
@@ -66,6 +72,8 @@ def pack_rows(
         score: Its quality.
         paper_quality: Quality in [0, 1] by the published definition.
         start_s: Start of each segment in seconds after the start of the whole recording.
+        recording_start: When the whole recording began, without time zone; dates of patients are shifted before they
+            come here. None where no dates are kept.
     """
     integers, step = quantise(scaled.values)
     arrays = {
@@ -81,6 +89,7 @@ def pack_rows(
     columns = {
         "recording_id": [block.recording_id] * n,
         "subject_id": [block.subject_id or ""] * n,
+        "start": _dates(recording_start, start_s),
         "start_s": start_s,
         "length_s": block.length_s,
         "quality": score.overall,
@@ -92,6 +101,15 @@ def pack_rows(
         arrays={name: np.ascontiguousarray(arrays[name].astype(dtype)) for name, dtype in ARRAYS.items()},
         table=pa.table({f.name: pa.array(columns[f.name], f.type) for f in ROWS_SCHEMA}, ROWS_SCHEMA),
     )
+
+
+def _dates(
+    recording_start: dt.datetime | None, start_s: Float[np.ndarray, " segment"]
+) -> Shaped[np.ndarray, " segment"]:
+    """Return the date and time of each segment, to the microsecond; "not a time" where there are none."""
+    if recording_start is None:
+        return np.full(len(start_s), np.datetime64("NaT", "us"))
+    return np.datetime64(recording_start, "us") + np.rint(start_s * 1e6).astype("timedelta64[us]")
 
 
 def write_shard(
@@ -127,13 +145,16 @@ def write_shard(
 
 
 def _write_files(aside: Path, rows: Sequence[PackedRows], table: pa.Table) -> list[FileEntry]:
-    entries = []
-    for name in ARRAYS:
-        array = np.concatenate([r.arrays[name] for r in rows])
-
-        def save(stream: BinaryIO, array: np.ndarray = array) -> None:
-            np.lib.format.write_array(stream, array, version=(1, 0), allow_pickle=False)
-
-        entries.append(write_file(aside / f"{name}.npy", save))
+    arrays = {name: np.concatenate([r.arrays[name] for r in rows]) for name in ARRAYS}
+    checks = RowHasher(list(arrays.values())).hash_rows(np.arange(len(table))).astype(CHECK_TYPE)
+    entries = [_write_array(aside / f"{name}.npy", array) for name, array in arrays.items()]
+    entries.append(_write_array(aside / CHECKS_FILE, checks))
     entries.append(write_file(aside / ROWS_FILE, lambda stream: pq.write_table(table, stream, compression="zstd")))
     return entries
+
+
+def _write_array(path: Path, array: np.ndarray) -> FileEntry:
+    def save(stream: BinaryIO) -> None:
+        np.lib.format.write_array(stream, array, version=(1, 0), allow_pickle=False)
+
+    return write_file(path, save)

@@ -10,15 +10,43 @@ from pathlib import Path
 
 from qualityfm.errors import ConfigError, SourceError, problem
 from qualityfm.records import Recording
+from qualityfm.sources.annotations import Annotations, read_annotations
+from qualityfm.sources.csv_files import CSV
+from qualityfm.sources.edf_files import EDF
 from qualityfm.sources.found import Found, FoundChannel, Source
+from qualityfm.sources.hdf5_files import HDF5
 from qualityfm.sources.layout import Layout, read_layout
+from qualityfm.sources.mat_files import MAT
+from qualityfm.sources.numpy_files import NUMPY
+from qualityfm.sources.parquet_files import PARQUET
+from qualityfm.sources.vital_files import VITAL
+from qualityfm.sources.wfdb_annotation_write import write_annotations
 from qualityfm.sources.wfdb_files import WFDB
 
-__all__ = ["SOURCES", "Found", "FoundChannel", "Layout", "Source", "find_recordings", "open_recording", "read_layout"]
+__all__ = [
+    "SOURCES",
+    "Annotations",
+    "Found",
+    "FoundChannel",
+    "Layout",
+    "Source",
+    "find_recordings",
+    "open_recording",
+    "read_annotations",
+    "read_layout",
+    "write_annotations",
+]
 
 #: Every format that can be read: one line each.
 SOURCES: dict[str, Source] = {
     "wfdb": WFDB,
+    "csv": CSV,
+    "parquet": PARQUET,
+    "edf": EDF,
+    "vital": VITAL,
+    "hdf5": HDF5,
+    "mat": MAT,
+    "numpy": NUMPY,
 }
 
 
@@ -82,10 +110,24 @@ def _nothing_found(path: Path, looked_for: list[Path]) -> SourceError:
     if os.path.isdir(path):  # unlike Path.is_dir, it answers for impossible names too
         found, advice = "a folder", "name one recording in it; find_recordings lists them"
     elif os.path.exists(path):
-        found = "a file of no known format"
+        return _foreign_file(path)
     expected = " or ".join(map(str, looked_for[:4])) or "the name of a recording"
     return SourceError(
         problem("no such recording", where=path, field="file", found=found, expected=expected, advice=advice)
+    )
+
+
+def _foreign_file(path: Path) -> SourceError:
+    header = path.with_suffix(".hea")
+    return SourceError(
+        problem(
+            "foreign file",
+            where=path,
+            field="format",
+            found=f"a file ending in {path.suffix or 'nothing'}",
+            expected=f"a recording in one of: {', '.join(SOURCES)}",
+            advice=f"name the record by its header, {header.name}" if header.exists() else "",
+        )
     )
 
 

@@ -37,6 +37,7 @@ class ChannelRule:
         wraps_at: Number of values after which an unsigned counter begins again at 0; 0 for none. A jump of more than
             half of it between two samples is undone.
         axis_index: Row or column of a two-dimensional array that holds the channel; None for a one-dimensional one.
+        is_optional: True where some recordings of the archive lack it; any other missing channel is refused.
     """
 
     column: str
@@ -48,6 +49,7 @@ class ChannelRule:
     offset: float = 0.0
     wraps_at: int = 0
     axis_index: int | None = None
+    is_optional: bool = False
 
     @property
     def shown_name(self) -> str:
@@ -87,6 +89,7 @@ class Layout:
         time: Column or data set with the time of each sample; "" for none.
         time_unit: Unit of `time`; "datetime" for dates and times as text or timestamps.
         separator: What stands between columns of a CSV file.
+        decimal: What stands before the fraction of a number in a CSV file.
         items: Array files: what holds several recordings. "" - the file is one recording; "rows" - the first axis
             counts recordings; a name - a group, cell or struct array whose entries are recordings.
         samples_axis: Array files: which axis of a two-dimensional array is time.
@@ -95,6 +98,8 @@ class Layout:
         subject_column: Column, data set or field in the file that names the patient; "" for none.
         channels: The channels to read; empty for all that the file describes itself.
         tables: Tables beside the recordings.
+        path_labels: Columns made of a recording's path, like those of `tables`: name -> regular expression searched in
+            it; its group 1 is the value, or whether it is found is, where it has no group.
         license: Licence of the data, for people.
         source_url: Home of the data, for people.
     """
@@ -107,6 +112,7 @@ class Layout:
     time: str = ""
     time_unit: Literal["s", "ms", "us", "datetime"] = "s"
     separator: str = ","
+    decimal: Literal[".", ","] = "."
     items: str = ""
     samples_axis: Literal[0, 1, -1] = -1
     missing: tuple[float, ...] = ()
@@ -114,6 +120,7 @@ class Layout:
     subject_column: str = ""
     channels: tuple[ChannelRule, ...] = ()
     tables: tuple[TableRule, ...] = ()
+    path_labels: dict[str, str] = field(default_factory=dict)
     license: str = ""
     source_url: str = ""
 
@@ -126,14 +133,19 @@ class Layout:
             raise self._wrong("channels", ", ".join(names), "each name once")
         if any(not (math.isfinite(c.gain) and c.gain != 0 and math.isfinite(c.offset)) for c in self.channels):
             raise self._wrong("channels: gain, offset", "0 or no number", "finite numbers, gain not 0")
-        if len(self.separator) != 1:
-            raise self._wrong("separator", self.separator, "one character")
-        try:
-            groups = re.compile(self.subject).groups
-        except re.error as error:
-            raise self._wrong("subject", self.subject, f"a regular expression ({error})") from error
-        if self.subject and groups != 1:
+        if len(self.separator) != 1 or self.separator == self.decimal:
+            raise self._wrong("separator", self.separator, "one character, another one than decimal")
+        if self.subject and self._num_groups("subject", self.subject) != 1:
             raise self._wrong("subject", self.subject, "a regular expression with one group")
+        for name, pattern in self.path_labels.items():
+            if self._num_groups(f"path_labels: {name}", pattern) > 1:
+                raise self._wrong(f"path_labels: {name}", pattern, "a regular expression with one group or none")
+
+    def _num_groups(self, field: str, pattern: str) -> int:
+        try:
+            return re.compile(pattern).groups
+        except (re.error, TypeError) as error:
+            raise self._wrong(field, pattern, f"a regular expression ({error})") from error
 
     def _wrong(self, field: str, found: object, expected: str) -> ConfigError:
         return ConfigError(
@@ -148,6 +160,15 @@ class Layout:
         """Return the patient named in a recording's path; None where it names none."""
         match = re.search(self.subject, recording_path) if self.subject else None
         return match[1] or None if match else None
+
+    def labels_of(self, recording_path: str) -> dict[str, str | bool]:
+        """Return what `path_labels` say about one recording; "" where a value is not found."""
+        labels: dict[str, str | bool] = {}
+        for name, pattern in self.path_labels.items():
+            match = re.search(pattern, recording_path)
+            has_value = re.compile(pattern).groups == 1
+            labels[name] = (match[1] or "" if match else "") if has_value else match is not None
+        return labels
 
 
 def read_layout(name_or_path: str | Path) -> Layout:

@@ -7,13 +7,16 @@ two signals are skewed differently.)
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int
 
 from qualityfm.sources.units import canonical_unit
-from qualityfm.sources.wfdb_header import SignalSpec, SingleHeader, refusal
+from qualityfm.sources.wfdb_header import SingleHeader
+from qualityfm.sources.wfdb_signal_line import SignalSpec
+from qualityfm.sources.wfdb_text import refusal
 
 #: Stored integer that means "no sample". Source: signal(5); format 8 has none.
 _INVALID = {
@@ -30,6 +33,9 @@ _INVALID = {
     524: -(2**23),
     32: -(2**31),
 }
+
+#: Frames of a file of differences that are summed up at once. Our own choice: memory stays below some MB.
+_FRAMES_AT_ONCE = 2**18
 
 #: Whole numbers up to here are exact in float32.
 _EXACT_IN_FLOAT32 = 2**24
@@ -77,31 +83,55 @@ def _stored_samples(
 
     signals = [header.signals[i] for i in group]
     first = signals[0]
-    # Format 8 stores differences: its samples are known only from the very first one on.
-    read_from = 0 if first.storage_format == 8 else begin
     path = header.path.parent / (first.file_name or "")
+    num_frames, byte_offset, initial = header.num_frames or 0, first.byte_offset, [s.initial_value for s in signals]
     try:
+        if first.storage_format == 8 and begin > 0:
+            # Differences: what lies before the stretch is summed up, and the stretch read as a file of its own.
+            initial = _values_before(path, signals, begin)
+            byte_offset += begin * sum(s.samples_per_frame for s in signals)
+            num_frames, begin, end = num_frames - begin, 0, end - begin
         stored: list[Any] = _signal._rd_dat_signals(
             file_name=first.file_name,
             dir_name=str(header.path.parent.absolute()),
             pn_dir=None,
             fmt=str(first.storage_format),
             n_sig=len(signals),
-            sig_len=header.num_frames,
-            byte_offset=first.byte_offset,
+            sig_len=num_frames,
+            byte_offset=byte_offset,
             samps_per_frame=[s.samples_per_frame for s in signals],
             skew=[0] * len(signals),
-            init_value=[s.initial_value for s in signals],
-            sampfrom=read_from,
+            init_value=initial,
+            sampfrom=begin,
             sampto=end,
         )
     except Exception as error:  # the decoder meets damaged bytes with errors of many kinds
         found = f"samples that do not decode ({type(error).__name__})"
-        expected = f"{end - read_from} samples in format {first.storage_format}"
+        expected = f"{end - begin} samples in format {first.storage_format}"
         raise refusal(path, "content", found, expected, "copy the file again") from error
-    skip = begin - read_from
+    if first.storage_format == 311:
+        stored = [_ten_bits(line) for line in stored]
     # Signals of one file arrive interleaved; every later step is faster on samples that lie next to each other.
-    return [np.ascontiguousarray(line[skip * s.samples_per_frame :]) for line, s in zip(stored, signals, strict=True)]
+    return [np.ascontiguousarray(line) for line in stored]
+
+
+def _values_before(path: Path, signals: list[SignalSpec], num_frames: int) -> list[int]:
+    """Return the value of each signal of a file of differences (format 8) after its first frames."""
+    widths = [s.samples_per_frame for s in signals]
+    width = sum(widths)
+    sums = np.zeros(width, np.int64)
+    with path.open("rb") as file:
+        file.seek(signals[0].byte_offset)
+        for at in range(0, num_frames, _FRAMES_AT_ONCE):
+            count = min(_FRAMES_AT_ONCE, num_frames - at) * width
+            sums += np.fromfile(file, np.int8, count).reshape(-1, width).sum(axis=0, dtype=np.int64)
+    firsts = np.cumsum([0, *widths[:-1]])
+    return [s.initial_value + int(total) for s, total in zip(signals, np.add.reduceat(sums, firsts), strict=True)]
+
+
+def _ten_bits(stored: Int[np.ndarray, " time"]) -> Int[np.ndarray, " time"]:
+    """Return samples of format 311 without the bit above the third of a word, which the library takes along."""
+    return np.asarray((stored + 512) % 1024 - 512)
 
 
 def _verify_checksum(header: SingleHeader, signal: SignalSpec, samples: Int[np.ndarray, " time"]) -> None:

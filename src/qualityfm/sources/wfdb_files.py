@@ -16,18 +16,14 @@ from qualityfm.errors import SignalError, SourceError, problem
 from qualityfm.records import Recording, Signal
 from qualityfm.sources.found import Found, FoundChannel
 from qualityfm.sources.layout import Layout
+from qualityfm.sources.strict import MAX_SAMPLES, NUMERICS_RATE_HZ
 from qualityfm.sources.wfdb_decode import read_frames
-from qualityfm.sources.wfdb_header import MultiHeader, SingleHeader, read_header, refusal
-from qualityfm.sources.wfdb_plan import Plan, ReadHeader, layout_plan, make_plan, segment_names
+from qualityfm.sources.wfdb_header import MultiHeader, SingleHeader, read_header
+from qualityfm.sources.wfdb_plan import Plan, ReadHeader, Span, make_plan, plan_without_samples, segment_names
+from qualityfm.sources.wfdb_text import refusal
 from qualityfm.sources.wfdb_write import write_wfdb
 
 __all__ = ["WFDB", "WfdbSource", "write_wfdb"]
-
-#: Most samples decoded in one call, 2 GB of float32: a header may announce a gap of any length. Our own bound.
-MAX_SAMPLES = 500_000_000
-
-#: A record none of whose channels is faster holds numbers of a monitor, not waveforms. Our own bound.
-NUMERICS_RATE_HZ = 2.0
 
 #: Patients in names: MIMIC-II "s25047-2704-05-04-10-44", MIMIC-III "p000020-2183-04-28-17-47".
 _MATCHED_NAME = re.compile(r"([sp]\d{5,8})-\d{4}(-\d\d){4}n?", re.ASCII)
@@ -68,20 +64,20 @@ class WfdbSource:
             SourceError: The record cannot be read, or its header cannot be true.
             SignalError: The record ends before `start_s`.
         """
-        plan = make_plan(path, functools.cache(read_header))
+        wanted_end_s = math.inf if duration_s is None else start_s + duration_s
+        plan = make_plan(path, functools.cache(read_header), Span(start_s=start_s, end_s=wanted_end_s))
         end_s = plan.num_frames / plan.frame_rate_hz
         if start_s >= end_s:
             raise SignalError(
                 problem("nothing to read", where=path, field="start_s", found=start_s, expected=f"below {end_s:g} s")
             )
-        if duration_s is not None:
-            end_s = min(end_s, start_s + duration_s)
         return Recording(
             recording_id=path.name.removesuffix(".hea"),
             subject_id=subject_of(path),
             start=None if plan.start is None else _later(plan.start, start_s),
-            signals=_read_signals(plan, start_s, end_s),
+            signals=_read_signals(plan, start_s, min(end_s, wanted_end_s)),
             notes=plan.notes,
+            repairs=tuple(map(str, plan.repairs)),
         )
 
 
@@ -107,17 +103,14 @@ def subject_of(path: Path) -> str | None:
 
 
 def _found(path: Path, header: SingleHeader | MultiHeader | SourceError, read: ReadHeader) -> Found:
-    aside = None
+    aside: str | None = None
     try:
         if isinstance(header, SourceError):
             raise header
-        if isinstance(header, SingleHeader) and header.is_layout:
-            plan = layout_plan(header)
-            aside = "layout header: names the channels of a record made of segments"
-        else:
-            plan = make_plan(path, read)
-            if max(c.samples_per_frame for c in plan.channels) * plan.frame_rate_hz <= NUMERICS_RATE_HZ:
-                aside = f"numerics: no channel is faster than {NUMERICS_RATE_HZ:g} Hz"
+        aside = _aside_by_header(header)
+        plan = plan_without_samples(header) if aside and isinstance(header, SingleHeader) else make_plan(path, read)
+        if aside is None and max(c.samples_per_frame for c in plan.channels) * plan.frame_rate_hz <= NUMERICS_RATE_HZ:
+            aside = f"numerics: no channel is faster than {NUMERICS_RATE_HZ:g} Hz"
         refused = None
     except SourceError as error:
         plan, refused = None, str(error)
@@ -142,6 +135,15 @@ def _found(path: Path, header: SingleHeader | MultiHeader | SourceError, read: R
         problem=refused,
         aside=aside,
     )
+
+
+def _aside_by_header(header: SingleHeader | MultiHeader) -> str | None:
+    """Return why a header is no recording by itself; None where it may be one."""
+    if isinstance(header, MultiHeader) or (header.signals and not header.is_layout):
+        return None
+    if header.is_layout:
+        return "layout header: names the channels of a record made of segments"
+    return "no signals: a header for annotations alone"
 
 
 def _later(start: dt.datetime, seconds: float) -> dt.datetime | None:

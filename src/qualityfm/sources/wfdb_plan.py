@@ -6,16 +6,19 @@ Listing and reading both start from a `Plan`, so that what `find_recordings` say
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from qualityfm.records import ChannelKind
 from qualityfm.sources.channel_names import kind_of
 from qualityfm.sources.units import canonical_unit
-from qualityfm.sources.wfdb_header import MultiHeader, SegmentEntry, SignalSpec, SingleHeader, refusal
+from qualityfm.sources.wfdb_header import MultiHeader, SingleHeader
+from qualityfm.sources.wfdb_signal_line import SignalSpec
 from qualityfm.sources.wfdb_storage import check_decodable_path, file_inside, with_stored_length
+from qualityfm.sources.wfdb_text import Repair, refusal
 
 ReadHeader = Callable[[Path], SingleHeader | MultiHeader]
 
@@ -51,6 +54,7 @@ class Plan:
     channels: tuple[PlanChannel, ...]
     pieces: tuple[Piece, ...]
     notes: tuple[str, ...]
+    repairs: tuple[Repair, ...]
 
     def gap_s(self, channel: int) -> float:
         """Return the seconds in which no piece holds a channel."""
@@ -58,24 +62,39 @@ class Plan:
         return (self.num_frames - recorded) / self.frame_rate_hz
 
 
-def make_plan(path: Path, read: ReadHeader) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """A stretch of a record's time."""
+
+    start_s: float = 0.0
+    end_s: float = math.inf
+
+    def touches(self, begin_frame: int, num_frames: int, frame_rate_hz: float) -> bool:
+        """Tell whether frames lie in the stretch or within a frame of it."""
+        first, last = (begin_frame - 1) / frame_rate_hz, (begin_frame + num_frames + 1) / frame_rate_hz
+        return first < self.end_s and last > self.start_s
+
+
+#: All of a record.
+WHOLE = Span()
+
+
+def make_plan(path: Path, read: ReadHeader, span: Span = WHOLE) -> Plan:
     """Return the plan of the record whose header is `path`, after checking every file it is made of.
 
     Args:
         path: Header file.
         read: Reads a header; a folder's scan passes one that remembers.
+        span: What is going to be read: segments outside of it are not looked at and have no piece. A record of days is
+            made of thousands of segments, and is read in stretches.
 
     Raises:
         SourceError: A header or a signal file cannot be what it says.
     """
-    folder = path.parent
     check_decodable_path(path)
-    # The header itself must not be a link that leads elsewhere: its signal files would be looked for there.
-    if path.is_symlink():
-        file_inside(folder, path.name, path, "header")
     header = read(path)
     if isinstance(header, MultiHeader):
-        return _plan_segments(header, read)
+        return _plan_segments(header, read, span)
     header = with_stored_length(header)
     num_frames = header.num_frames or 0
     indices = tuple(range(len(header.signals)))
@@ -87,6 +106,7 @@ def make_plan(path: Path, read: ReadHeader) -> Plan:
         channels=tuple(map(plan_channel, header.signals)),
         pieces=(Piece(header=header, begin_frame=0, num_frames=num_frames, signal_of_channel=indices),),
         notes=header.notes,
+        repairs=header.repairs,
     )
 
 
@@ -97,26 +117,21 @@ def plan_channel(signal: SignalSpec) -> PlanChannel:
     return PlanChannel(name=signal.name, kind=kind, unit=unit, samples_per_frame=signal.samples_per_frame)
 
 
-def _plan_segments(master: MultiHeader, read: ReadHeader) -> Plan:
+def _plan_segments(master: MultiHeader, read: ReadHeader, span: Span) -> Plan:
+    placed = list(_placed_segments(master, span))
     headers: dict[str, SingleHeader] = {}
-    for entry in master.segments:
-        if entry.name is not None and entry.name not in headers:
-            headers[entry.name] = _segment_header(master, entry, read)
+    for name, _, _ in placed:
+        if name not in headers:
+            headers[name] = _segment_header(master, name, read)
     channels = _channels(master, headers, read)
     pieces = []
-    begin_frame = 0
-    for entry in master.segments:
-        if entry.name is not None:
-            header = headers[entry.name]
-            if header.num_frames != entry.num_frames:
-                expected = f"{entry.num_frames}, as in {master.path.name}"
-                raise refusal(header.path, "number of samples", header.num_frames, expected)
-            mapping = _signal_of_channel(master, channels, header)
-            piece = Piece(
-                header=header, begin_frame=begin_frame, num_frames=entry.num_frames, signal_of_channel=mapping
-            )
-            pieces.append(piece)
-        begin_frame += entry.num_frames
+    for name, begin_frame, num_frames in placed:
+        header = headers[name]
+        if header.num_frames != num_frames:
+            expected = f"{num_frames}, as in {master.path.name}"
+            raise refusal(header.path, "number of samples", header.num_frames, expected)
+        mapping = _signal_of_channel(master, channels, header)
+        pieces.append(Piece(header=header, begin_frame=begin_frame, num_frames=num_frames, signal_of_channel=mapping))
     counts = Counter(note for header in headers.values() for note in header.notes)
     notes = [f"{note} (in {count} of {len(headers)} segments)" for note, count in counts.items()]
     return Plan(
@@ -127,11 +142,21 @@ def _plan_segments(master: MultiHeader, read: ReadHeader) -> Plan:
         channels=channels,
         pieces=tuple(pieces),
         notes=(*master.notes, *notes),
+        repairs=tuple(dict.fromkeys((*master.repairs, *(r for h in headers.values() for r in h.repairs)))),
     )
 
 
-def _segment_header(master: MultiHeader, entry: SegmentEntry, read: ReadHeader) -> SingleHeader:
-    path = file_inside(master.path.parent, f"{entry.name}.hea", master.path, f"segment {entry.name}")
+def _placed_segments(master: MultiHeader, span: Span) -> Iterator[tuple[str, int, int]]:
+    """Yield name, first frame and length of each segment that touches a stretch; gaps are passed over."""
+    begin_frame = 0
+    for entry in master.segments:
+        if entry.name is not None and span.touches(begin_frame, entry.num_frames, master.frame_rate_hz):
+            yield entry.name, begin_frame, entry.num_frames
+        begin_frame += entry.num_frames
+
+
+def _segment_header(master: MultiHeader, name: str, read: ReadHeader) -> SingleHeader:
+    path = file_inside(master.path.parent, f"{name}.hea", master.path, f"segment {name}")
     header = read(path)
     if isinstance(header, MultiHeader):
         raise refusal(path, "segments", "a record made of segments", f"a single segment of {master.path.name}")
@@ -155,10 +180,12 @@ def _channels(master: MultiHeader, headers: dict[str, SingleHeader], read: ReadH
         names = [s.name for s in signals]
         if len(set(names)) < len(names):
             raise refusal(path, "channel names", _listed(names), "each name once, for segments name their channels")
-    elif headers:
-        path, signals = next((h.path, h.signals) for h in headers.values())
     else:
-        raise refusal(master.path, "segments", "gaps only", "at least one segment with samples")
+        name = next((entry.name for entry in master.segments if entry.name is not None), None)
+        if name is None:
+            raise refusal(master.path, "segments", "gaps only", "at least one segment with samples")
+        first = headers.get(name) or _segment_header(master, name, read)
+        path, signals = first.path, first.signals
     if len(signals) != master.num_signals:
         expected = f"{master.num_signals}, as announced in {master.path.name}"
         raise refusal(path, "number of signals", len(signals), expected)
@@ -196,8 +223,8 @@ def segment_names(header: MultiHeader) -> set[str]:
     return {entry.name for entry in header.segments if entry.name is not None}
 
 
-def layout_plan(header: SingleHeader) -> Plan:
-    """Return what a layout header says, without samples."""
+def plan_without_samples(header: SingleHeader) -> Plan:
+    """Return what a header says that stores no samples: a layout, or one without signals."""
     return Plan(
         path=header.path,
         frame_rate_hz=header.frame_rate_hz,
@@ -206,6 +233,7 @@ def layout_plan(header: SingleHeader) -> Plan:
         channels=tuple(map(plan_channel, header.signals)),
         pieces=(),
         notes=header.notes,
+        repairs=header.repairs,
     )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import stat
 from pathlib import Path
 
-from qualityfm.sources.wfdb_header import SingleHeader, refusal
+from qualityfm.sources.strict import check_regular_file
+from qualityfm.sources.wfdb_header import SingleHeader, check_duration
+from qualityfm.sources.wfdb_text import Repair, refusal
 
 FLAC_FORMATS = {508: 8, 516: 16, 524: 24}  # format -> most bits a sample may have
 _FLAC_BITS = {"PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}
@@ -19,6 +20,9 @@ _FLAC_BITS = {"PCM_S8": 8, "PCM_16": 16, "PCM_24": 24}
 #: A FLAC frame has at least 10 bytes and at most 65535 samples a channel. Source: RFC 9639, sections 8 and 9.
 _FLAC_FRAME_BYTES = 10
 _FLAC_FRAME_SAMPLES = 65_535
+
+#: Samples that the last word of a packed format may hold beyond those announced. Source: signal(5), 310 and 311.
+_PACKED_EXCESS = 2
 
 _FILE_NAME = re.compile(r"\w[-\w.]*", re.ASCII)
 
@@ -32,18 +36,7 @@ def file_inside(folder: Path, name: str, header: Path, field: str) -> Path:
     if _FILE_NAME.fullmatch(name) is None:
         raise refusal(header, field, name, "a plain file name in the record's own folder")
     path = folder / name
-    try:
-        if path.is_symlink() and not path.resolve(strict=True).is_relative_to(folder.resolve(strict=True)):
-            advice = "copy the file into the folder"
-            raise refusal(
-                header, field, f"{name}, a link out of the folder", "a file in the record's own folder", advice
-            )
-        mode = path.stat().st_mode
-    except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
-        found = f"{name}: {getattr(error, 'strerror', None) or type(error).__name__}"
-        raise refusal(header, field, found, "a readable file in the record's own folder") from error
-    if not stat.S_ISREG(mode):
-        raise refusal(header, field, f"{name}, no regular file", "a regular file")
+    check_regular_file(path, folder)
     return path
 
 
@@ -58,16 +51,20 @@ def with_stored_length(header: SingleHeader) -> SingleHeader:
         raise refusal(header.path, "signals", found, "a header with signals that are stored")
     folder = header.path.parent
     num_frames = header.num_frames
-    notes = list(header.notes)
+    notes, repairs = list(header.notes), list(header.repairs)
     for group in header.groups:
         field = f"signal {group[0]}: file"
         path = file_inside(folder, header.signals[group[0]].file_name or "", header.path, field)
         num_stored = _num_stored_frames(header, group, path)
         if num_frames is None:
             num_frames = num_stored
+            check_duration(header.path, num_frames, header.frame_rate_hz)
             notes.append(f"the header gives no length: {num_stored} samples taken from the signal file")
+            repairs.append(Repair.LENGTH_FROM_FILE)
         if num_frames > num_stored:
             raise refusal(path, "size", f"{num_stored} samples", f"{num_frames}, as announced in {header.path.name}")
+        if num_stored - num_frames > _PACKED_EXCESS:
+            notes.append(f"a signal file holds {num_stored} samples, {num_frames} are announced: the rest is left out")
         skew = max(header.signals[i].skew_frames for i in group)
         if 0 < num_frames <= skew:
             raise refusal(
@@ -75,7 +72,7 @@ def with_stored_length(header: SingleHeader) -> SingleHeader:
             )
     if not num_frames:
         raise refusal(header.path, "number of samples", 0, "at least one")
-    return dataclasses.replace(header, num_frames=num_frames, notes=tuple(notes))
+    return dataclasses.replace(header, num_frames=num_frames, notes=tuple(notes), repairs=tuple(repairs))
 
 
 def _num_stored_frames(header: SingleHeader, group: tuple[int, ...], path: Path) -> int:

@@ -30,9 +30,9 @@ BASELINE_HZ = 0.2  # slower than most breathing; an irregular pulse's changing m
 NOISE_HZ = 12.0  # above this a pulse has little but its upstrokes
 #: What the heart and breathing may do for free, and what more than that takes half the trust, in usual ranges:
 #: movement of the baseline (a pressure really rises and falls), noise between upstrokes, needles.
-BASELINE_FREE = {ChannelKind.PPG: 0.06, ChannelKind.ABP: 0.1}
-BASELINE_HALF = {ChannelKind.PPG: 0.32, ChannelKind.ABP: 0.45}
-NOISE_FREE, NOISE_HALF = 0.0004, 0.0117
+BASELINE_FREE = {ChannelKind.PPG: 0.09, ChannelKind.ABP: 0.1}
+BASELINE_HALF = {ChannelKind.PPG: 0.3, ChannelKind.ABP: 0.45}
+NOISE_FREE, NOISE_HALF = 0.0008, 0.0113
 SPIKE_HALF = 0.35
 BASELINE_RATE_HZ, PULSE_RATE_HZ = 12.0, 60.0  # at least; enough for what is left in these bands
 UPSTROKE_REACH_S = 0.05  # a difference over twice this time answers most to upstrokes (5 Hz)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,9 @@ assert main(["embed", record, "--model", "any", "--out", {str(tmp_path / "v.csv"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "pip install 'qualityfm[torch]'" in done.stderr
+
+
+def test_the_caller_keeps_his_own_way_of_being_terminated() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["--version"]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -92,4 +92,7 @@ def test_the_quick_benchmark_gives_every_part(real_data, monkeypatch, capsys):
     figures = json.loads(capsys.readouterr().out)["figures"]
     parts = {"beats", "rhythm blindness", "noise stress", "simulated truth", "simulated faults", "twelve leads"}
     assert parts <= {figure["part"] for figure in figures}
-    assert all(figure["low"] <= figure["high"] for figure in figures)
+    undefined = [figure for figure in figures if figure["low"] is None]
+    assert all(figure["low"] <= figure["high"] for figure in figures if figure not in undefined)
+    # Six patients do not meet every fault, and a share of no seconds is not defined.
+    assert {figure["part"] for figure in undefined} <= {"simulated faults"}

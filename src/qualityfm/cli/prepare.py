@@ -122,13 +122,17 @@ def make_dataset(options: Options, config: Any) -> PrepareReport:
             selection=_selection(options, layout),
             layout=layout,
             identity=None if options.key is None else read_key(options.key),
-            workers=options.workers or len(os.sched_getaffinity(0)),
+            workers=_num_processors() if options.workers is None else options.workers,
             engine=options.engine,
             address=options.ray_address,
             on_problem=options.on_problem,
             dry_run=options.dry_run,
             progress=show,
         )
+
+
+def _num_processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _selection(options: Options, layout: Layout | None) -> Selection | None:

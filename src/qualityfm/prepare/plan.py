@@ -22,9 +22,8 @@ from qualityfm.sources import Found, Layout, find_recordings
 #: A long recording is read in stretches of at most this length, so that a day needs no more memory than an hour.
 STRETCH_S = 3600.0
 
-#: And of at most this many samples of all channels together, read or resampled: while it is decoded and scored a
-#: sample takes some 24 bytes (measured), so that a stretch stays below half a gigabyte. An hour of 8 channels at 500 Hz
-#: fits.
+#: And of at most this many samples of all channels together, read or resampled; an hour of 8 channels at 500 Hz fits.
+#: With the largest stretches and shards that these bounds allow a worker needed 0.81 GB (docs/SCALE.md).
 MAX_STRETCH_SAMPLES = 2**24
 
 #: Shards are this long at least, h: small files cost more than they give.

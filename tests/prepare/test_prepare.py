@@ -95,11 +95,12 @@ prepare(sys.argv[1], sys.argv[2], config=SegmentConfig(channels=("ecg", "ppg"), 
 
 #: Prepares an archive with two workers, one recording a shard, slowly.
 TWO_WORKERS_RUN = """
-import sys, time
+import signal, sys, time
 from qualityfm.prepare import plan, prepare
 from qualityfm.segments import SegmentConfig
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to Ctrl-C
     plan.MIN_SHARD_H, plan.NUM_SHARDS_WANTED = 1 / 60, 10_000
     config = SegmentConfig(channels=("ecg", "ppg"), segment_s=10.0, step_s=10.0)
     prepare(sys.argv[1], sys.argv[2], config=config, workers=2, progress=lambda done: time.sleep(1.0))

@@ -132,3 +132,20 @@ def test_sums_over_names_are_made_with_the_key():
         digest.update(b"subject == 'Doe Jane'")
         sums.append(digest.hexdigest())
     assert len(set(sums)) == 3
+
+
+def test_a_keyed_data_set_with_a_selection_can_be_inspected(named_archive, tmp_path, capsys):
+    from qualityfm.cli.main import main
+
+    key = tmp_path / "key.txt"
+    key.write_bytes(KEYED.key)
+    words = ["prepare", str(named_archive), "--out", str(tmp_path / "out"), "--select", str(tmp_path / "records.csv")]
+    assert main([*words, "--key", str(key), "--workers", "1"]) == 0
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    assert "not told (made with a key)" in capsys.readouterr().out
+
+
+def test_words_of_a_file_about_its_channels_are_left_out_with_a_key():
+    assert KEYED.units(("mV", "DoeJane", "")) == ("mV", "", "")
+    assert KEYED.channel_words(("Doe_Jane/ECG_II", None)) == ("ECG_II", None)
+    assert Identity().units(("DoeJane",)) == ("DoeJane",)

@@ -225,7 +225,9 @@ def _show_dataset(name: str, found: dict[str, Any]) -> None:
 
 
 def _selection_words(selection: dict[str, Any]) -> str:
-    words = [f"{selection['table']} where {selection['where'] or 'any row'}"]
+    if "table" not in selection:
+        return "a table and a condition that are not told (made with a key)"
+    words = [f"{selection['table']} where {selection['where']}" if selection["where"] else str(selection["table"])]
     if selection.get("away_from"):
         words.append(f"away from {selection['away_from']} by {selection['within']}")
     return ", ".join(words)

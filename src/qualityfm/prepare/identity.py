@@ -20,6 +20,9 @@ MAX_KEY_BYTES = 4096
 #: Digits of a pseudonym: 64 bits, no two alike among some hundred million.
 NUM_DIGITS = 16
 
+#: Units that cannot be a name.
+KNOWN_UNITS = ("mV", "mmHg", "NU")
+
 #: A patient's dates move by this many whole days at least and at most, back or forth (our own choice).
 MIN_SHIFT_DAYS, MAX_SHIFT_DAYS = 30, 3650
 
@@ -81,6 +84,14 @@ class Identity:
     def hasher(self) -> _Hasher:
         """Return a SHA-256 to feed; with a key the keyed one, so that nobody can try names until one fits the sum."""
         return hashlib.sha256() if self.key is None else hmac.new(self.key, digestmod=hashlib.sha256)
+
+    def channel_words(self, words: tuple[str | None, ...]) -> tuple[str | None, ...]:
+        """Return names of channels, with a key without the device in front of them, which is free text."""
+        return words if self.key is None else tuple(word and word.rsplit("/", 1)[-1] for word in words)
+
+    def units(self, units: tuple[str, ...]) -> tuple[str, ...]:
+        """Return units, with a key only those that are none of a file's own words."""
+        return units if self.key is None else tuple(unit if unit in KNOWN_UNITS else "" for unit in units)
 
     def note(self, recording_id: str, reason: str) -> RecordingNote:
         """Return why a recording is not there; with a key, without the parts of the reason that may repeat a name."""

@@ -129,6 +129,7 @@ def cut_stretch(
     block, dropped = keep_usable(block, recording)
     if not len(block):
         return CutStretch(rows=None, dropped=dropped, repairs=recording.repairs)
+    block = replace(block, names=identity.channel_words(block.names), units=identity.units(block.units))
     scaled, score, paper = scale_values(block.values, config), score_block(block), paper_quality(block)
     rows = pack_rows(block, scaled, score, paper, start_s + block.start_s, began)
     return CutStretch(rows=rows, dropped=dropped, repairs=recording.repairs)

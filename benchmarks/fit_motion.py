@@ -22,10 +22,10 @@ from qualityfm.quality import judge_channels
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import SegmentConfig, cut_block, resample
 from qualityfm.sources import open_recording
+from qualityfm.waveform.line import signal_power
 from qualityfm.waveform.noise import NoiseBank
 from qualityfm.waveform.rhythm import RHYTHMS
 from qualityfm.waveform.simulate import SimulationConfig, simulate
-from qualityfm.waveform.spoiling import signal_power
 
 DATA = Path(os.environ["QUALITYFM_DATA"])
 NUM_SIMULATED = 150

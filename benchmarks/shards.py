@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import wfdb
+from preparing import take_records
 from shard_damage import mend, outcome, spoil, take_whole
 
 from qualityfm.files import write_text
@@ -56,14 +56,6 @@ def main() -> None:
         figures = random_reads(large, archive) | verify_rate(large)
         figures["damage"] = find_damage(small, arguments.damages)
     print(json.dumps(figures, indent=1))
-
-
-def take_records(archive: Path, folder: Path, limit: int) -> Path:
-    folder.mkdir()
-    for header in sorted(archive.glob("*.hea"))[:limit]:
-        for file in archive.glob(f"{header.stem}.*"):
-            shutil.copy(file, folder)
-    return folder
 
 
 def random_reads(dataset: Path, archive: Path) -> dict[str, Any]:

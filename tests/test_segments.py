@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from qualityfm.errors import ConfigError, SignalError
 from qualityfm.records import ChannelKind, Recording, Signal
-from qualityfm.segments import SegmentConfig, assign_slots, cut_block, cut_segments, scale_values, second_starts
+from qualityfm.segments import SegmentConfig, assign_slots, cut_block, cut_segments, scale_values
 from qualityfm.waveform.resampling import resample
+from qualityfm.waveform.seconds import second_starts
 
 CONFIG = SegmentConfig(segment_s=10.0, step_s=10.0)
 
@@ -111,7 +112,7 @@ def test_another_name_is_not_taken_for_a_preferred_lead(name):
 
 @pytest.mark.parametrize(("rate_hz", "expected"), [(4.0, [0, 4, 8]), (2.5, [0, 3, 5]), (62.4725, [0, 63, 125])])
 def test_a_second_begins_at_the_first_sample_in_it(rate_hz, expected):
-    assert second_starts(round(3 * rate_hz), 3, rate_hz).tolist() == expected
+    assert second_starts(3, rate_hz).tolist() == expected
 
 
 @pytest.mark.parametrize("value", [1e20, np.inf, -1e15])

@@ -104,6 +104,21 @@ def _convert(kind: Any, value: Any, where: str, is_complete: bool) -> Any:
     return value
 
 
+def first_difference(found: Any, wanted: Any, name: str) -> tuple[str, object, object]:
+    """Return name and both values of the first setting in which two trees of plain values differ.
+
+    Args:
+        found: What is there.
+        wanted: What is asked for; only its keys count.
+        name: Name of the whole.
+    """
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        for key in wanted:
+            if found.get(key) != wanted[key]:
+                return first_difference(found.get(key), wanted[key], f"{name}.{key}" if name else key)
+    return name, found, wanted
+
+
 def to_plain(value: Any) -> Any:
     """Return dataclasses, tuples and enumerations as the dicts, lists and strings that JSON knows."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

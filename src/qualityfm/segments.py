@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32
 from numpy.lib.stride_tricks import sliding_window_view
 
 from qualityfm.errors import ConfigError, SignalError, problem
@@ -267,18 +267,6 @@ def lead_name(name: str) -> str:
     """
     short = re.sub(r"[\s_+.,\-]", "", name.rsplit("/", 1)[-1]).upper()
     return re.sub(r"^(ECG|EKG)?(LEAD)?", "", short)
-
-
-def second_starts(num_samples: int, num_seconds: int, sample_rate_hz: float) -> Int[np.ndarray, " second"]:
-    """Return the first sample of every second of a segment, at rates that are no whole number too.
-
-    Args:
-        num_samples: Samples of the segment.
-        num_seconds: Its seconds, a begun one included (`SegmentConfig.num_seconds`).
-        sample_rate_hz: Samples per second.
-    """
-    second = (np.arange(num_samples) / sample_rate_hz + 1e-9).astype(int)
-    return np.searchsorted(second, np.arange(num_seconds))
 
 
 def _on_clock(signal: Signal, config: SegmentConfig, num_samples: int) -> tuple[np.ndarray, np.ndarray]:

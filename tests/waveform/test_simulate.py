@@ -4,9 +4,10 @@ import pytest
 from qualityfm.errors import ConfigError
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import cut_segments
+from qualityfm.waveform.line import signal_power
 from qualityfm.waveform.rhythm import RHYTHMS, BeatKind
 from qualityfm.waveform.simulate import SimulationConfig, simulate
-from qualityfm.waveform.spoiling import ARTEFACTS, signal_power
+from qualityfm.waveform.spoiling import ARTEFACTS
 
 MINUTE = 60.0
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qualityfm.records import Cause, ChannelKind
+from qualityfm.waveform.line import Line, signal_power
 from qualityfm.waveform.noise import NoiseBank
-from qualityfm.waveform.spoiling import ARTEFACTS, SENSOR_FLOOR, Line, can_meet, signal_power, spoil
+from qualityfm.waveform.spoiling import ARTEFACTS, SENSOR_FLOOR, can_meet, spoil
 
 RATE_HZ = 125.0
 BANK = NoiseBank.modelled(0, RATE_HZ)

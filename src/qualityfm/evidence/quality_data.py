@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32
 from qualityfm.errors import SourceError, problem
 from qualityfm.records import ChannelKind
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
-from qualityfm.sources import open_recording
+from qualityfm.sources import open_recording, read_annotations
 from qualityfm.waveform.resampling import resample
 
 RATE_HZ = 125.0
@@ -96,23 +96,20 @@ def annotated_ecgs(folder: Path) -> Iterator[AnnotatedEcg]:
 
 
 def _annotated(path: Path) -> AnnotatedEcg:
-    import wfdb
-
     config = SegmentConfig(channels=(ChannelKind.ECG,), sample_rate_hz=RATE_HZ, segment_s=SEGMENT_S, step_s=SEGMENT_S)
-    recording = open_recording(path)
-    block = cut_block(recording, config)
+    block = cut_block(open_recording(path), config)
     num_seconds = len(block) * SEGMENT_S
-    marks = wfdb.rdann(str(path), "atr")
-    at_s = marks.sample / recording.signals[0].sample_rate_hz
+    marks = read_annotations(path, "atr")
+    at_s = marks.times_s
     rhythm, is_noisy = np.full(num_seconds, "", object), np.zeros(num_seconds, bool)
-    notes = [(s, note.strip("\0")) for s, note in zip(at_s, marks.aux_note, strict=True) if note[:1] == "("]
+    notes = [(s, note.strip("\0")) for s, note in zip(at_s, marks.texts, strict=True) if note[:1] == "("]
     for begin, end, name in _stretches(notes, num_seconds):
         rhythm[int(np.ceil(begin)) : int(end)] = name
-    changes = [(s, k) for s, c, k in zip(at_s, marks.symbol, marks.subtype, strict=True) if c == "~"]
+    changes = [(s, k) for s, c, k in zip(at_s, marks.symbols, marks.subtypes, strict=True) if c == "~"]
     for begin, end, subtype in _stretches(changes, num_seconds):
         is_noisy[max(0, int(begin) - 1) : int(end) + 1] |= subtype != 0
     is_noisy[int(block.length_s.sum()) - 1 :] = True
-    beats = [(s, c) for s, c in zip(at_s, marks.symbol, strict=True) if c in BEAT_CODES + "!"]
+    beats = [(s, c) for s, c in zip(at_s, marks.symbols, strict=True) if c in BEAT_CODES + "!"]
     ectopic = np.zeros(num_seconds)
     ectopic[[min(int(s), num_seconds - 1) for s, c in beats if c in VENTRICULAR_CODES]] = 1
     return AnnotatedEcg(

@@ -12,7 +12,7 @@ from qualityfm.evidence.quality_figures import Figure, auc_figure
 from qualityfm.quality import score_block
 from qualityfm.records import ChannelKind
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
-from qualityfm.sources import open_recording
+from qualityfm.sources import open_recording, read_annotations
 from qualityfm.waveform.rhythm import RHYTHMS, BeatKind
 from qualityfm.waveform.simulate import Simulation, SimulationConfig, simulate
 
@@ -27,14 +27,12 @@ LEAST_BEST = 0.5
 
 def fibrillation_figures(folder: Path, rounds: int) -> list[Figure]:
     """Return how well a low score tells ventricular fibrillation from the minutes before it; draws segments."""
-    import wfdb
-
     config = SegmentConfig(channels=(ChannelKind.ECG,))
     path = folder / "cu01"
     recording = open_recording(path)
     seconds = score_block(cut_block(recording, config)).quality[:, 0].ravel()[: int(recording.duration_s)]
-    marks = wfdb.rdann(str(path), "atr")
-    onset = int(next(s for s, c in zip(marks.sample, marks.symbol, strict=True) if c == "[") / marks.fs)
+    marks = read_annotations(path, "atr")
+    onset = int(next(s for s, c in zip(marks.times_s, marks.symbols, strict=True) if c == "["))
     is_vf = np.arange(len(seconds)) > onset
     groups = np.arange(len(seconds)) // SEGMENT_S
     names = ("rhythm blindness", "ecg, ventricular fibrillation (cu01)", "QualityFM", MEASURE)

@@ -40,10 +40,11 @@ def simulations(noise: dict[str, Float[np.ndarray, "lead time"]], number: int) -
 def _scored(recording: Recording, num_seconds: int) -> tuple[np.ndarray, np.ndarray]:
     """Return quality and causes, [channel second]."""
     score = score_block(cut_block(recording, SegmentConfig()))
-    return tuple(
+    quality, causes = (
         values.transpose(1, 0, 2).reshape(values.shape[1], -1)[:, :num_seconds]
         for values in (score.quality, score.causes)
-    )  # type: ignore[return-value]
+    )
+    return quality, causes
 
 
 def truth_figures(patients: Sequence[Simulation], rounds: int, peer_every: int) -> list[Figure]:

@@ -21,8 +21,9 @@ from qualityfm.models.encoder import Encoded
 from qualityfm.models.network import Network
 from qualityfm.quality.score import score_block
 from qualityfm.records import QualityScore, Recording
-from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, scale_values, second_starts
+from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, scale_values
 from qualityfm.training.runtime import find_device
+from qualityfm.waveform.seconds import second_starts
 
 if TYPE_CHECKING:
     import pandas
@@ -159,7 +160,7 @@ class Predictor:
 def _has_samples(block: SegmentBlock) -> Bool[np.ndarray, "segment channel second"]:
     """Return which seconds of each channel hold a sample."""
     config = block.config
-    begins = second_starts(config.num_samples, config.num_seconds, config.sample_rate_hz)
+    begins = second_starts(config.num_seconds, config.sample_rate_hz)
     return np.asarray(np.logical_or.reduceat(np.isfinite(block.values), begins, axis=2))
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from qualityfm.config import to_plain
+from qualityfm.config import first_difference, to_plain
 from qualityfm.errors import ConfigError, FormatError, problem
 from qualityfm.files import ASIDE_PREFIX, remove_leftovers
 from qualityfm.prepare.plan import Plan
@@ -107,25 +107,19 @@ def _read_plan(store: Store) -> dict[str, Any]:
 def _same_plan(store: Store, found: dict[str, Any], plan: Plan) -> None:
     if found.get("plan_hash") == plan.plan_hash:
         return
-    field, was, wanted = _first_difference(found.get("settings"), plan.settings)
+    known = found.get("settings")
+    known = known if isinstance(known, dict) else {}
+    asked = {name: value for name, value in plan.settings.items() if name in known}
+    field, was, wanted = first_difference(known, asked, "")
+    if not field:  # every setting that the place remembers is the same
+        field, was, wanted = "recordings", "others, or files of other sizes", "those of the earlier run"
     raise ConfigError(
         problem(
             "folder holds another data set",
             where=store.url,
             field=field,
             found=was,
-            expected=wanted,
+            expected=str(wanted) if field == "recordings" else repr(wanted),
             advice="choose another --out, repeat the earlier settings, or delete this folder",
         )
     )
-
-
-def _first_difference(found: Any, wanted: dict[str, Any]) -> tuple[str, object, str]:
-    """Return name and both values of the first setting in which two plans differ; else it is the recordings."""
-    for name in wanted if isinstance(found, dict) else ():
-        if name in found and found[name] != wanted[name]:
-            if isinstance(found[name], dict) and isinstance(wanted[name], dict):
-                inner, was, now = _first_difference(found[name], wanted[name])
-                return f"{name}.{inner}", was, now
-            return name, found[name], repr(wanted[name])
-    return "recordings", "others, or files of other sizes", "those of the earlier run"

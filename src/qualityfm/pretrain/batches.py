@@ -14,9 +14,10 @@ from qualityfm.pretrain.augment import blank_span, drop_channel, hide_patches, j
 from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.pairing import PairIndex, Pairs, anchors_of_step
 from qualityfm.records import Cause
-from qualityfm.segments import SegmentConfig, second_starts
+from qualityfm.segments import SegmentConfig
 from qualityfm.shards.reader import ShardBatch, ShardReader
 from qualityfm.waveform.artefacts import CorruptionConfig, NoiseBank, corrupt
+from qualityfm.waveform.seconds import second_starts
 
 #: The bits of the causes that the cause head learns, in its order.
 LEARNABLE = np.array(Cause.learnable(), np.uint16)
@@ -147,6 +148,6 @@ def _kept_share(
     sample_rate_hz: float,
 ) -> Float[np.ndarray, "channel second"]:
     """Return the share of each second's samples that a blanked span left; 0 where nothing is left."""
-    begins = second_starts(before.shape[1], num_seconds, sample_rate_hz)
+    begins = second_starts(num_seconds, sample_rate_hz)
     had, kept = (np.add.reduceat(part, begins, axis=1, dtype=np.float64) for part in (before, after))
     return np.divide(kept, had, out=np.zeros_like(kept), where=had > 0)

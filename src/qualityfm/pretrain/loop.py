@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from qualityfm.config import to_plain
+from qualityfm.config import first_difference, to_plain
 from qualityfm.errors import ConfigError, FormatError, problem
 from qualityfm.files import disk_problem
 from qualityfm.models.checkpoint import save_checkpoint
@@ -258,7 +258,7 @@ def _new_state(objective: Objective, config: PretrainConfig) -> TrainingState:
 def _require_same_plan(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
     for field in wanted:
         if found.get(field) != wanted[field]:
-            name, was, now = _first_difference(found.get(field), wanted[field], field)
+            name, was, now = first_difference(found.get(field), wanted[field], field)
             raise ConfigError(
                 problem(
                     "the run in this folder follows another plan",
@@ -269,15 +269,6 @@ def _require_same_plan(found: dict[str, Any], wanted: dict[str, Any], out: Path)
                     advice="choose another folder with --out, or repeat the earlier settings to resume",
                 )
             )
-
-
-def _first_difference(found: Any, wanted: Any, field: str) -> tuple[str, object, object]:
-    """Return name and both values of the first setting in which two plans differ."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in wanted:
-            if found.get(key) != wanted[key]:
-                return _first_difference(found.get(key), wanted[key], f"{field}.{key}")
-    return field, found, wanted
 
 
 def _claim(out: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from numba import njit
 
-from qualityfm.quality.measures import second_starts
+from qualityfm.quality.measures import second_edges
 
 #: All figures of this file are our own choice, docs/decisions/0020.
 WINDOW_S = (-0.2, 0.4)  # around the steepest moment; the T wave lies inside, the next beat mostly outside
@@ -183,7 +183,7 @@ def oscillation_leakage(
     """
     leakage = np.ones((len(lines), num_seconds), np.float32)
     if lines.size:
-        starts = second_starts(lines.shape[1], num_seconds, sample_rate_hz)
+        starts = second_edges(lines.shape[1], num_seconds, sample_rate_hz)
         for i in range(len(lines)):
             _oscillation(lines[i], starts, sample_rate_hz, leakage[i])
     return leakage

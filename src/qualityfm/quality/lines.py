@@ -12,6 +12,7 @@ from qualityfm.quality.measures import extent, middle_of, share
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import MAX_ABS_SAMPLE
 from qualityfm.waveform.filters import fill_missing
+from qualityfm.waveform.seconds import second_starts
 
 #: Trust in [0, 1] of every second, by the fault it speaks of. 1 means that the fault is not there.
 Trusts = dict[Cause, Float32[np.ndarray, "line second"]]
@@ -62,7 +63,7 @@ class Lines:
         num_lines, num_samples = values.shape
         if per_second == self.sample_rate_hz and num_samples == self.num_seconds * per_second:
             return values.reshape(num_lines, self.num_seconds, per_second)
-        first = np.ceil(np.arange(self.num_seconds) * self.sample_rate_hz - 1e-6).astype(int)
+        first = second_starts(self.num_seconds, self.sample_rate_hz)
         index = np.minimum(first[:, None] + np.arange(per_second), num_samples - 1)
         return np.asarray(values[:, index])
 

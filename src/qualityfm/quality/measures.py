@@ -11,18 +11,18 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 from numba import njit
 
+from qualityfm.waveform.seconds import second_starts
+
 #: Mains frequencies of the world, and how far below its neighbours are, which must be quieter, Hz.
 MAINS_HZ = (50.0, 60.0)
 NEIGHBOUR_HZ = (-9.0, -7.0, -5.0, -3.0)
 
 
 @lru_cache(maxsize=64)
-def second_starts(num_samples: int, num_seconds: int, sample_rate_hz: float) -> Int64[np.ndarray, " edge"]:
+def second_edges(num_samples: int, num_seconds: int, sample_rate_hz: float) -> Int64[np.ndarray, " edge"]:
     """Return the first sample of every second, and the end; each second holds at least one sample, if there is any."""
-    starts = np.ceil(np.arange(num_seconds + 1) * sample_rate_hz - 1e-6).astype(np.int64)
-    starts = np.minimum(starts, max(0, num_samples - 1))
-    starts[-1] = num_samples
-    return np.asarray(starts, np.int64)
+    starts = np.minimum(second_starts(num_seconds, sample_rate_hz), max(0, num_samples - 1))
+    return np.append(starts, num_samples)
 
 
 @njit(cache=True, fastmath=True)  # the lines are finite
@@ -43,7 +43,7 @@ def extent(
     lowest = np.zeros((len(lines), num_seconds), np.float32)
     highest = np.zeros_like(lowest)
     if lines.size:
-        _extent(lines, second_starts(lines.shape[1], num_seconds, sample_rate_hz), lowest, highest)
+        _extent(lines, second_edges(lines.shape[1], num_seconds, sample_rate_hz), lowest, highest)
     return lowest, highest
 
 
@@ -83,7 +83,7 @@ def quiet_level(
     """Return, of the sizes of every second's samples, the one below which a share `quantile` of them lies."""
     level = np.zeros((len(lines), num_seconds), np.float32)
     if lines.size:
-        _quiet_level(lines, second_starts(lines.shape[1], num_seconds, sample_rate_hz), quantile, level)
+        _quiet_level(lines, second_edges(lines.shape[1], num_seconds, sample_rate_hz), quantile, level)
     return level
 
 
@@ -112,7 +112,7 @@ def needle_heights(
     num_seconds = is_asked.shape[1]
     heights = np.zeros((len(lines), num_seconds), np.float32)
     if lines.size:
-        starts = second_starts(lines.shape[1], num_seconds, sample_rate_hz)
+        starts = second_edges(lines.shape[1], num_seconds, sample_rate_hz)
         _needle_heights(lines, starts, max(1, round(half_width_s * sample_rate_hz)), is_asked, heights)
     return heights
 
@@ -136,7 +136,7 @@ def share(
     if is_marked.all() and is_marked.size:
         shares += 1
     elif is_marked.any():
-        _share(is_marked, second_starts(is_marked.shape[1], num_seconds, sample_rate_hz), shares)
+        _share(is_marked, second_edges(is_marked.shape[1], num_seconds, sample_rate_hz), shares)
     return shares
 
 

@@ -6,6 +6,9 @@ Only an escape rhythm that is slow and broad, or the narrow beats of a small chi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
@@ -40,8 +43,8 @@ def timescale_trust(
     return {Cause.WRONG_RATE: falling(stretch, HALF_LOG2, steepness=6)}
 
 
-def _around(values: Float32[np.ndarray, "line second"], of: object) -> Float32[np.ndarray, "line second"]:
+def _around(values: Float32[np.ndarray, "line second"], of: Callable[..., Any]) -> Float32[np.ndarray, "line second"]:
     reach = AROUND_S // 2
     padded = np.pad(values, ((0, 0), (reach, reach)), mode="edge") if values.size else values
     windows = np.lib.stride_tricks.sliding_window_view(padded, AROUND_S, axis=1)
-    return np.asarray(of(windows, axis=2))  # type: ignore[operator]
+    return np.asarray(of(windows, axis=2))

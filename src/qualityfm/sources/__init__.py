@@ -157,6 +157,7 @@ def find_recordings(folder: str | Path, *, layout: Layout | str | None = None) -
 
 def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
     waiting = [archive]
+    channels: dict[tuple[FoundChannel, ...], tuple[FoundChannel, ...]] = {}  # equal ones once: archives hold millions
     while waiting:
         folder = waiting.pop()
         prefix = folder.relative_to(archive).as_posix()
@@ -177,7 +178,8 @@ def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
             subject_id = found.subject_id
             if subject_id is None and layout is not None:
                 subject_id = layout.subject_of(recording_id)
-            yield dataclasses.replace(found, recording_id=recording_id, subject_id=subject_id)
+            shared = channels.setdefault(found.channels, found.channels)
+            yield dataclasses.replace(found, recording_id=recording_id, subject_id=subject_id, channels=shared)
 
 
 def _scan_folder(folder: Path, names: list[str], layout: Layout | None) -> Iterator[Found]:

@@ -16,11 +16,14 @@ from qualityfm.records import Signal
 from qualityfm.sources.array_place import Place, StoredArray, find_place, shown_names
 from qualityfm.sources.layout import ChannelRule, Layout
 from qualityfm.sources.strict import check_num_samples, refusal
-from qualityfm.sources.table_channels import HOW_TO_WRITE_A_LAYOUT, TableChannel, behind_the_end, table_channels
+from qualityfm.sources.table_channels import (
+    HOW_TO_WRITE_A_LAYOUT,
+    TableChannel,
+    behind_the_end,
+    check_lengths,
+    table_channels,
+)
 from qualityfm.sources.table_line import Line
-
-#: Channels of one recording that say the same rate may differ in length by this share, and by a sample. Our own bound.
-LENGTH_TOLERANCE = 0.01
 
 #: Numbers read at once from an array. Our own choice.
 BLOCK_VALUES = 1 << 20
@@ -97,7 +100,9 @@ def channels_at(place: Place, layout: Layout, rate_hz: float | None = None) -> l
         _channel(place, layout, rules[channel.name], channel, found[channel.column])
         for channel in table_channels(place.path, layout, dict.fromkeys(found, 0), rate_hz)
     ]
-    _check_lengths(place, channels)
+    described = [channel.channel for channel in channels]
+    lengths_s = [channel.duration_s for channel in channels]
+    check_lengths(place.path, f"{place.label}: sample_rate_hz", described, lengths_s)
     return channels
 
 
@@ -160,16 +165,6 @@ def _samples_axis(path: Path, field: str, shape: tuple[int, ...], stated: int) -
 
 def _shape_text(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "of a single number"
-
-
-def _check_lengths(place: Place, channels: Sequence[ArrayChannel]) -> None:
-    """Refuse channels of unequal length: one of their rates is wrong."""
-    lengths_s = [channel.duration_s for channel in channels]
-    sample_s = max(1 / channel.channel.sample_rate_hz for channel in channels)
-    if max(lengths_s) - min(lengths_s) > sample_s + LENGTH_TOLERANCE * max(lengths_s):
-        found = ", ".join(f"{c.channel.name} {s:g} s" for c, s in zip(channels, lengths_s, strict=True))
-        advice = "correct a rate in the layout"
-        raise refusal(place.path, f"{place.label}: sample_rate_hz", found, "channels of one length", advice)
 
 
 def duration_of(channels: Sequence[ArrayChannel]) -> float:

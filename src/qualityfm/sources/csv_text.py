@@ -115,7 +115,9 @@ class CsvText:
 
     def _open(self) -> IO[bytes]:
         try:
-            return gzip.open(self.path) if self.is_compressed else open(self.path, "rb")  # type: ignore[return-value]
+            if self.is_compressed:
+                return gzip.open(self.path)  # type: ignore[return-value]  # a stream of bytes in all but its declaration
+            return open(self.path, "rb")
         except OSError as error:
             raise refusal(self.path, "file", error.strerror, "a readable file") from error
 

@@ -109,7 +109,7 @@ def _decoded(file: BinaryIO, header: EdfHeader, at: int, per_record: list[int], 
     content[: len(front)] = front
     file.seek(at)
     with memoryview(content) as view:
-        num_read = file.readinto(view[len(front) :])  # type: ignore[attr-defined]
+        num_read = file.readinto(view[len(front) :])  # type: ignore[attr-defined]  # every file opened for bytes has it
     if num_read < num_bytes:
         raise refusal(header.path, "size", f"{at + num_read} bytes", f"{at + num_bytes} bytes, as there were before")
     read = edfio.read_edf if header.bytes_per_sample == 2 else edfio.read_bdf

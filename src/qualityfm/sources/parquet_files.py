@@ -22,6 +22,7 @@ from qualityfm.sources.parquet_rows import (
 from qualityfm.sources.strict import check_regular_file, refusal
 from qualityfm.sources.table_channels import (
     behind_the_end,
+    check_lengths,
     column_places,
     found_problem,
     item_name,
@@ -33,9 +34,6 @@ from qualityfm.sources.table_channels import (
 from qualityfm.sources.table_clock import moment, rate_note, rate_of_rows, seconds_from_first
 from qualityfm.sources.table_line import read_array
 from qualityfm.sources.table_read import count_places, read_stretch
-
-#: Channels of one row that say the same rate may differ in length by this share, and by a sample. Our own bound.
-LENGTH_TOLERANCE = 0.01
 
 
 class ParquetSource:
@@ -199,7 +197,7 @@ def _open_row(file: _File, item: str | None, start_s: float, duration_s: float |
     columns = [channel.column for channel in file.channels]
     row = list_row(file.table, columns + [subject_column] * bool(subject_column), number)
     lengths_s = [len(row[channel.column]) / channel.sample_rate_hz for channel in file.channels]
-    _check_lengths(file, str(item), lengths_s)
+    check_lengths(file.path / str(item), "sample_rate_hz", file.channels, lengths_s)
     if start_s >= max(lengths_s):
         raise SignalError(behind_the_end(file.path / str(item), start_s, max(lengths_s)))
     subject = row.get(subject_column)
@@ -212,16 +210,6 @@ def _open_row(file: _File, item: str | None, start_s: float, duration_s: float |
             for channel in file.channels
         ),
     )
-
-
-def _check_lengths(file: _File, item: str, lengths_s: list[float]) -> None:
-    """Refuse channels of unequal length: one of their rates is wrong."""
-    sample_s = max(1 / channel.sample_rate_hz for channel in file.channels)
-    if max(lengths_s) - min(lengths_s) > sample_s + LENGTH_TOLERANCE * max(lengths_s):
-        found = ", ".join(f"{c.name} {s:g} s" for c, s in zip(file.channels, lengths_s, strict=True))
-        raise refusal(
-            file.path / item, "sample_rate_hz", found, "channels of one length", "correct a rate in the layout"
-        )
 
 
 def _found(file: _File) -> Iterator[Found]:

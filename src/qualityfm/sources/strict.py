@@ -49,7 +49,7 @@ def shown(text: str) -> str:
     return text if _HARMLESS.fullmatch(text) else f"{len(text)} characters"
 
 
-def check_regular_file(path: Path, root: Path | None = None, what: str = "") -> int:
+def check_regular_file(path: Path, root: Path | None = None) -> int:
     """Return a file's size in bytes, if it is a regular file that no link leads out of its folder.
 
     A pipe would block for ever and a device never ends, so nothing is opened before this.
@@ -57,7 +57,6 @@ def check_regular_file(path: Path, root: Path | None = None, what: str = "") -> 
     Args:
         path: The file.
         root: Folder that it must lie in once links are followed; its own folder by default.
-        what: What failed, for the message.
 
     Raises:
         SourceError: It is something else, or cannot be looked at.
@@ -66,13 +65,13 @@ def check_regular_file(path: Path, root: Path | None = None, what: str = "") -> 
     try:
         if path.is_symlink() and not path.resolve(strict=True).is_relative_to(root.resolve(strict=True)):
             advice = "copy the file into the folder"
-            raise refusal(path, "file", "a link out of the folder", "a file in its own folder", advice, what)
+            raise refusal(path, "file", "a link out of the folder", "a file in its own folder", advice)
         status = path.stat()
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
         found = getattr(error, "strerror", None) or type(error).__name__
-        raise refusal(path, "file", found, "a readable file", what=what) from error
+        raise refusal(path, "file", found, "a readable file") from error
     if not stat.S_ISREG(status.st_mode):
-        raise refusal(path, "file", "no regular file", "a regular file", what=what)
+        raise refusal(path, "file", "no regular file", "a regular file")
     return status.st_size
 
 

@@ -19,6 +19,9 @@ from qualityfm.sources.units import canonical_unit
 #: Names of columns that a message repeats are no longer than this: longer ones are text, and text may name a patient.
 MAX_NAME_LENGTH = 40
 
+#: Channels of one recording that say the same rate may differ in length by this share, and by a sample. Our own bound.
+LENGTH_TOLERANCE = 0.01
+
 HOW_TO_WRITE_A_LAYOUT = "say with --layout which columns are channels and at which rate (docs/ARCHIVES.md)"
 
 
@@ -170,6 +173,18 @@ def _channel(path: Path, layout: Layout, rule: ChannelRule, rate_hz: float | Non
         wraps_at=rule.wraps_at,
         every=every,
     )
+
+
+def check_lengths(path: Path, field: str, channels: Sequence[TableChannel], lengths_s: Sequence[float]) -> None:
+    """Refuse channels of one recording that are of unequal length: one of their rates is wrong.
+
+    Raises:
+        SourceError: They differ by more than a sample and `LENGTH_TOLERANCE`.
+    """
+    sample_s = max(1 / channel.sample_rate_hz for channel in channels)
+    if max(lengths_s) - min(lengths_s) > sample_s + LENGTH_TOLERANCE * max(lengths_s):
+        found = ", ".join(f"{c.name} {s:g} s" for c, s in zip(channels, lengths_s, strict=True))
+        raise refusal(path, field, found, "channels of one length", "correct a rate in the layout")
 
 
 def unknown_table(path: Path, columns: Sequence[str]) -> SourceError:

@@ -11,8 +11,9 @@ from jaxtyping import Float32, UInt16
 
 from qualityfm.errors import ConfigError, SignalError, problem
 from qualityfm.records import Cause, ChannelKind
+from qualityfm.waveform.line import Line, signal_power
 from qualityfm.waveform.noise import NoiseBank
-from qualityfm.waveform.spoiling import ARTEFACTS, Line, can_meet, signal_power, spoil
+from qualityfm.waveform.spoiling import ARTEFACTS, can_meet, spoil
 
 __all__ = ["Corrupted", "CorruptionConfig", "NoiseBank", "corrupt"]
 

@@ -13,11 +13,12 @@ from jaxtyping import Float32, Float64, Int8, UInt16
 
 from qualityfm.errors import ConfigError, problem
 from qualityfm.records import Cause, ChannelKind, Recording, Signal
+from qualityfm.waveform.line import Line, signal_power
 from qualityfm.waveform.morphology import Patient, draw_patient, ecg_line, pulse_line
 from qualityfm.waveform.noise import NoiseBank
 from qualityfm.waveform.rhythm import HEART_RATE_BPM, RHYTHMS, BeatKind, Beats, Rhythm, make_beats
 from qualityfm.waveform.rhythm_bank import LABELS, RhythmBank
-from qualityfm.waveform.spoiling import ARTEFACTS, Line, can_meet, signal_power, spoil
+from qualityfm.waveform.spoiling import ARTEFACTS, can_meet, spoil
 
 #: Artefacts whose strength is an SNR.
 CAUSES_WITH_SNR = (Cause.NOISE, Cause.MOTION, Cause.BASELINE, Cause.POWER_LINE, Cause.LOW_AMPLITUDE)

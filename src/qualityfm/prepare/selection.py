@@ -190,7 +190,7 @@ def select(found: Sequence[Found], selection: Selection) -> Selected:
     chosen, num_without_row, num_not_chosen = [], 0, 0
     for one in found:
         name = _name_in(selection.records, one.recording_id)
-        if name not in selection.records:
+        if name not in selection.records or one.aside is not None:
             num_without_row += one.aside is None
             if selection.takes_unlisted:
                 chosen.append(one)

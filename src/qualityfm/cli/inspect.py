@@ -282,7 +282,8 @@ def _training_facts(card: dict[str, Any]) -> dict[str, str]:
         facts["trained on"] = (
             f"{data['num_segments']:,} segments of {data['num_recordings']:,} recordings, {data['hours']} h"
         )
-        facts["selection"] = _selection_words(data["selection"]) if data["selection"] else "the whole archive"
+        chosen = [one["selection"] for one in data.get("sets", [data])]
+        facts["selection"] = "; ".join(_selection_words(one) if one else "the whole archive" for one in chosen)
         facts["data set"] = data["content_hash"]
     if "noise" in card:
         facts["noise"] = card["noise"]

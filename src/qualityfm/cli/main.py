@@ -40,6 +40,7 @@ VERBS = {
     "inspect": Verb("inspect", "Show what a record, data set, checkpoint, run or preset is made of."),
     "fetch": Verb("fetch", "Download an open data set, with resume and checksums."),
     "prepare": Verb("prepare", "Cut an archive of recordings into a data set to train on."),
+    "simulate": Verb("simulate", "Write an archive of simulated patients whose artefacts are known."),
     "verify": Verb("verify", "Compare every byte of a data set with its checksums."),
     "overlaps": Verb("overlaps", "Find recordings that show the same stretch of a patient."),
     "split": Verb("split", "Put the patients of a data set on training, validation and test sides."),

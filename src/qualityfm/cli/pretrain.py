@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from qualityfm.cli.places import real_data_folder
+from qualityfm.cli.places import MODELLED, NOISE_FOLDER, open_data_folder
 from qualityfm.cli.terminal import LateProgress, remark, say_facts, say_json
 
 if TYPE_CHECKING:
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "qualityfm pretrain qualityfm-tiny --data dataset --out runs/first",
+    "qualityfm pretrain qualityfm-tiny --data icu simulated --heldout icu-heldout --out runs/both",
     "qualityfm pretrain my-preset.toml --data dataset --out runs/second --steps 2000 --threads 2",
 )
-
-MODELLED = "modelled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +28,8 @@ class Options:
 
     preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")]
     """A shipped preset, or the path of a TOML file."""
-    data: Annotated[str, tyro.conf.arg(metavar="DATASET")]
-    """Data set to learn from: a folder or URL."""
+    data: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET [DATASET ...]")]
+    """Data sets to learn from, folders or URLs: one, or several that were prepared with one preset."""
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """Run folder; one that holds an unfinished run of the same plan is resumed."""
     heldout: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = None
@@ -81,8 +80,8 @@ def train(options: Options) -> RunSummary:
     from qualityfm.pretrain.preset import load_preset
 
     preset = load_preset(options.preset)
-    noise = noise_folder(options.noise)
-    remark(f"noise for made pairs: {'modelled' if noise is None else noise}")
+    noise = open_data_folder(options.noise, NOISE_FOLDER)
+    remark(f"noise for made pairs: {MODELLED if noise is None else noise}")
     with LateProgress("pre-training") as display:
         return pretrain(
             preset,
@@ -96,14 +95,6 @@ def train(options: Options) -> RunSummary:
             device=options.device,
             report=_shower(display),
         )
-
-
-def noise_folder(named: str | None) -> Path | None:
-    """Return the folder of recorded noise; None means modelled noise."""
-    if named is not None:
-        return None if named == MODELLED else Path(named)
-    data = real_data_folder()
-    return data / "nstdb" if data is not None and (data / "nstdb").is_dir() else None
 
 
 def _shower(display: LateProgress) -> Callable[[StepReport], None]:

@@ -129,4 +129,6 @@ def _in_words(setting: object) -> str:
     """Return a selection as words: one side has none, and a whole question is no text to read."""
     if setting is None:
         return "the whole archive"
-    return "a selection from a table" if isinstance(setting, dict) else str(setting)
+    if isinstance(setting, dict):
+        return "a selection from a table"
+    return setting if isinstance(setting, str) and " " in setting else repr(setting)

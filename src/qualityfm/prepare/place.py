@@ -119,16 +119,14 @@ def _same_plan(store: Store, found: dict[str, Any], plan: Plan) -> None:
             where=store.url,
             field=field,
             found=_in_words(was),
-            expected=_in_words(wanted),
+            expected=str(wanted) if field == "recordings" else repr(_in_words(wanted)),
             advice="choose another --out, repeat the earlier settings, or delete this folder",
         )
     )
 
 
-def _in_words(setting: object) -> str:
+def _in_words(setting: object) -> object:
     """Return a selection as words: one side has none, and a whole question is no text to read."""
     if setting is None:
         return "the whole archive"
-    if isinstance(setting, dict):
-        return "a selection from a table"
-    return setting if isinstance(setting, str) and " " in setting else repr(setting)
+    return "a selection from a table" if isinstance(setting, dict) else setting

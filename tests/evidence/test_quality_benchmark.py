@@ -88,6 +88,7 @@ def small(monkeypatch) -> None:
         every_record=10,
         every_train=60,
         every_lead_record=60,
+        num_trees=20,
         patients=4,
         pulses=1,
         peer_every=0,

@@ -61,6 +61,7 @@ class BenchmarkSize:
         every_record: Every n-th arrhythmia record.
         every_train: Every n-th `train` record of the 2015 challenge.
         every_lead_record: Every n-th twelve-lead record.
+        num_trees: Of the forest that judges twelve-lead records in folds.
         patients: Simulated patients with faults.
         pulses: Simulated patients of each rhythm.
         peer_every: Peers see every n-th segment of the noise test, and every n-th patient; 0 leaves them out there.
@@ -72,6 +73,7 @@ class BenchmarkSize:
     every_record: int = 1
     every_train: int = 1
     every_lead_record: int = 1
+    num_trees: int = 1000
     patients: int = 120
     pulses: int = 20
     peer_every: int = 8
@@ -84,6 +86,7 @@ QUICK = BenchmarkSize(
     every_record=4,
     every_train=8,
     every_lead_record=6,
+    num_trees=200,
     patients=12,
     pulses=4,
     peer_every=30,
@@ -218,8 +221,8 @@ def _wearables(bench: Bench) -> list[Figure]:
 
 
 def _twelve_leads(bench: Bench) -> list[Figure]:
-    folder = need_folder(bench.data, "challenge2011")
-    return twelve_lead_figures(folder, bench.size.rounds, bench.size.every_lead_record)
+    folder, size = need_folder(bench.data, "challenge2011"), bench.size
+    return twelve_lead_figures(folder, size.rounds, size.every_lead_record, size.num_trees)
 
 
 #: The parts, in the order of the table.

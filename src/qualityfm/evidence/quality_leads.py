@@ -18,13 +18,14 @@ from qualityfm.sources import open_recording
 RULE_SHARE = 0.1
 
 
-def twelve_lead_figures(folder: Path, rounds: int, every: int = 1) -> list[Figure]:
+def twelve_lead_figures(folder: Path, rounds: int, every: int = 1, num_trees: int = 1000) -> list[Figure]:
     """Return how well records that people called unacceptable are found: by rule, by score, by a model in folds.
 
     Args:
         folder: Set a of the 2011 challenge, with `labels.csv`.
         rounds: Bootstrap rounds.
         every: Read every n-th record.
+        num_trees: Of the forest in folds.
     """
     config = SegmentConfig(channels=(ChannelKind.ECG,) * 12, segment_s=10.0, step_s=10.0)
     rows = [row for row in read_rows(folder / "labels.csv") if row["quality"] != "indeterminate"][::every]
@@ -38,7 +39,7 @@ def twelve_lead_figures(folder: Path, rounds: int, every: int = 1) -> list[Figur
         "QualityFM, worst lead": np.array([q.quality[0].mean(axis=1).min() for q in qualities]),
     }
     features = np.array([lead_features(block) for block in blocks])
-    in_folds = _out_of_fold(features, is_bad, np.array([int(row["fold"]) for row in rows]))
+    in_folds = _out_of_fold(features, is_bad, np.array([int(row["fold"]) for row in rows]), num_trees)
     if in_folds is not None:
         scores["QualityFM's indices, trees in folds"] = -in_folds
     part, case, measure = "twelve leads", "challenge2011", "AUC of unacceptable records"
@@ -83,7 +84,9 @@ def lead_features(block: SegmentBlock) -> Float[np.ndarray, " feature"]:
     return np.concatenate((ordered[0], ordered[1], ordered[3], ordered[5], ordered[-1], table.mean(axis=0)))
 
 
-def _out_of_fold(features: np.ndarray, is_bad: np.ndarray, fold: np.ndarray) -> Float[np.ndarray, " record"] | None:
+def _out_of_fold(
+    features: np.ndarray, is_bad: np.ndarray, fold: np.ndarray, num_trees: int
+) -> Float[np.ndarray, " record"] | None:
     """Return each record's probability by a forest that has not seen its fold; None without scikit-learn."""
     try:
         from sklearn.ensemble import ExtraTreesClassifier
@@ -92,7 +95,7 @@ def _out_of_fold(features: np.ndarray, is_bad: np.ndarray, fold: np.ndarray) -> 
     probability = np.zeros(len(is_bad))
     for held_out in np.unique(fold):
         is_train = fold != held_out
-        model = ExtraTreesClassifier(1000, min_samples_leaf=2, max_features=0.3, random_state=0)
+        model = ExtraTreesClassifier(num_trees, min_samples_leaf=2, max_features=0.3, random_state=0)
         model.fit(features[is_train], is_bad[is_train])
         probability[~is_train] = model.predict_proba(features[~is_train])[:, 1]
     return probability

@@ -129,6 +129,21 @@ def _block_bias(
     return bias[:, None]
 
 
+def across_channels(
+    query: Float[Tensor, "batch channel patch head feature"],
+    key: Float[Tensor, "batch channel patch head feature"],
+    value: Float[Tensor, "batch channel patch head feature"],
+    is_valid: Bool[Tensor, "batch channel patch"],
+) -> Float[Tensor, "batch channel patch head feature"]:
+    """Return attention among the channels' tokens of the same moment; a token without data is seen by itself alone."""
+    channels = torch.arange(query.shape[1], device=query.device)
+    itself = channels[:, None] == channels
+    allowed = is_valid.transpose(1, 2)[:, :, None, None, :] | itself
+    query, key, value = (x.permute(0, 2, 3, 1, 4) for x in (query * query.shape[-1] ** -0.5, key, value))
+    scores = (query @ key.transpose(-1, -2)).masked_fill(~allowed, float("-inf"))
+    return (scores.softmax(dim=-1) @ value).permute(0, 3, 1, 2, 4)
+
+
 def rotate_positions(x: Float[Tensor, "*batch patch feature"]) -> Float[Tensor, "*batch patch feature"]:
     """Return queries or keys turned by angles that grow with position, so that attention sees distances.
 

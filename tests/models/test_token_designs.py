@@ -19,6 +19,7 @@ DESIGNS = {
     "patches": SMALL,
     "channels": replace(SMALL, tokens="channels"),
     "channels without summary": replace(SMALL, tokens="channels", summary_token=False, num_global=0),
+    "channels, blocks": replace(SMALL, tokens="channels", attention="blocks"),
     "wavelet": replace(SMALL, stem="wavelet"),
     "channels, wavelet": replace(SMALL, tokens="channels", stem="wavelet"),
 }
@@ -80,7 +81,7 @@ def test_every_weight_gets_a_finite_gradient_with_missing_data(network, values):
         assert torch.isfinite(weight.grad).all(), name
 
 
-@pytest.mark.parametrize("design", ["channels", "channels, wavelet", "channels without summary"])
+@pytest.mark.parametrize("design", ["channels", "channels, wavelet", "channels, blocks", "channels without summary"])
 def test_an_absent_channel_equals_a_network_without_that_slot(design, values):
     torch.manual_seed(0)
     network = Network(SEGMENTS, DESIGNS[design]).eval()

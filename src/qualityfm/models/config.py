@@ -9,7 +9,7 @@ from typing import Literal
 from qualityfm.errors import ConfigError, problem
 
 #: Settings that came after the first checkpoints, with what those were made with.
-ADDED_LATER: Mapping[str, object] = {"stem": "patch"}
+ADDED_LATER: Mapping[str, object] = {"stem": "patch", "attention": "sliding"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class ModelConfig:
         num_layers: Layers of the encoder, and of the paper's decoder.
         feed_forward: Hidden features of a layer's feed-forward part.
         attention_radius: Tokens that a token sees to either side.
+        attention: "sliding" sees `attention_radius` to either side; "blocks" sees a block of twice that, which every
+            second layer along time shifts by half: cheaper, and off by up to a block at its border.
         num_global: Leading tokens that see and are seen by all.
         summary_token: Put one learned token in front, with "channels" one in front of each (not with "convolution").
         norm: "post" normalises after each residual sum (the paper), "pre" before each part.
@@ -45,6 +47,7 @@ class ModelConfig:
     num_layers: int = 6
     feed_forward: int = 512
     attention_radius: int = 16
+    attention: Literal["sliding", "blocks"] = "sliding"
     num_global: int = 1
     summary_token: bool = True
     norm: Literal["post", "pre"] = "pre"

@@ -8,7 +8,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from qualityfm.models.attention import across_channels, rotate_positions, sinusoidal_positions, windowed_attention
+from qualityfm.models.attention import (
+    across_channels,
+    rotary_turn,
+    rotate_positions,
+    shifted_blocks_attention,
+    sinusoidal_positions,
+    windowed_attention,
+)
 from qualityfm.models.config import ModelConfig
 from qualityfm.models.patches import ChannelPatches, StackedConvolutions, SummedPatches, split_missing
 from qualityfm.models.stems import ByKind
@@ -44,13 +51,16 @@ class Layer(nn.Module):
 
     Args:
         config: Its shape.
-        is_across: Look across the channels at the same moment instead of along time.
+        number: Its place in the stack. With "channels" every second layer looks across the channels at the same moment
+            instead of along time; with blocks, every second one along time shifts them.
     """
 
-    def __init__(self, config: ModelConfig, is_across: bool = False) -> None:
+    def __init__(self, config: ModelConfig, number: int) -> None:
         super().__init__()
         self.config = config
-        self.is_across = is_across
+        turns = config.tokens == "channels"
+        self.is_across = turns and number % 2 == 1
+        self.is_shifted = (number // 2 if turns else number) % 2 == 1
         self.to_qkv = nn.Linear(config.width, 3 * config.width)
         self.to_out = nn.Linear(config.width, config.width)
         self.norms = nn.ModuleList([nn.LayerNorm(config.width), nn.LayerNorm(config.width)])
@@ -60,7 +70,10 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def attend(
-        self, x: Float[Tensor, "batch channel patch width"], is_valid: Bool[Tensor, "batch channel patch"]
+        self,
+        x: Float[Tensor, "batch channel patch width"],
+        is_valid: Bool[Tensor, "batch channel patch"],
+        turn: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "batch channel patch width"]:
         """Return the attention part's output."""
         heads = self.config.num_heads
@@ -68,35 +81,46 @@ class Layer(nn.Module):
         if self.is_across:
             mixed = across_channels(qkv[..., 0, :, :], qkv[..., 1, :, :], qkv[..., 2, :, :], is_valid)
         else:
-            mixed = self._along_time(qkv.flatten(0, 1), is_valid.flatten(0, 1))
+            mixed = self._along_time(qkv.flatten(0, 1), is_valid.flatten(0, 1), turn)
         return torch.as_tensor(self.to_out(mixed.reshape(x.shape)))
 
     def _along_time(
-        self, qkv: Float[Tensor, "line patch 3 head feature"], is_valid: Bool[Tensor, "line patch"]
+        self,
+        qkv: Float[Tensor, "line patch 3 head feature"],
+        is_valid: Bool[Tensor, "line patch"],
+        turn: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "line patch head feature"]:
         qkv = qkv.permute(2, 0, 3, 1, 4)
         query_key, value = qkv[:2], qkv[2]
-        if self.config.position == "rotary":
-            query_key = rotate_positions(query_key)
+        if turn is not None:
+            query_key = rotate_positions(query_key, turn)
         query, key = query_key
-        mixed = windowed_attention(
-            query,
-            key,
-            value,
-            radius=self.config.attention_radius,
-            num_global=self.config.num_global,
-            is_valid=is_valid,
-        )
+        radius, num_global = self.config.attention_radius, self.config.num_global
+        if self.config.attention == "sliding":
+            mixed = windowed_attention(query, key, value, radius=radius, num_global=num_global, is_valid=is_valid)
+        else:
+            mixed = shifted_blocks_attention(
+                query,
+                key,
+                value,
+                radius=radius,
+                num_global=num_global,
+                is_valid=is_valid,
+                is_shifted=self.is_shifted,
+            )
         return mixed.transpose(1, 2)
 
     def forward(
-        self, x: Float[Tensor, "batch channel patch width"], is_valid: Bool[Tensor, "batch channel patch"]
+        self,
+        x: Float[Tensor, "batch channel patch width"],
+        is_valid: Bool[Tensor, "batch channel patch"],
+        turn: tuple[Tensor, Tensor] | None = None,
     ) -> Float[Tensor, "batch channel patch width"]:
-        """Return the tokens after one layer."""
+        """Return the tokens after one layer; `turn` is what rotary positions turn by."""
         if self.config.norm == "pre":
-            x = x + self.dropout(self.attend(self.norms[0](x), is_valid))
+            x = x + self.dropout(self.attend(self.norms[0](x), is_valid, turn))
             return torch.as_tensor(x + self.dropout(self.feed_forward(self.norms[1](x))))
-        x = self.norms[0](x + self.dropout(self.attend(x, is_valid)))
+        x = self.norms[0](x + self.dropout(self.attend(x, is_valid, turn)))
         return torch.as_tensor(self.norms[1](x + self.dropout(self.feed_forward(x))))
 
 
@@ -109,8 +133,7 @@ class LayerStack(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        turns = config.tokens == "channels"
-        self.layers = nn.ModuleList([Layer(config, is_across=turns and i % 2 == 1) for i in range(config.num_layers)])
+        self.layers = nn.ModuleList([Layer(config, number) for number in range(config.num_layers)])
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -120,8 +143,11 @@ class LayerStack(nn.Module):
         if self.config.position == "sinusoidal":
             x = x + sinusoidal_positions(x.shape[2], x.shape[3], x.device).to(x.dtype)
         x = self.dropout(x)
+        turn = None
+        if self.config.position == "rotary":
+            turn = rotary_turn(x.shape[2], x.shape[3] // self.config.num_heads, x.device)
         for layer in self.layers:
-            x = layer(x, is_valid)
+            x = layer(x, is_valid, turn)
         return x
 
 

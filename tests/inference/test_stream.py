@@ -54,7 +54,7 @@ def assert_same(scores, offline) -> None:
         np.testing.assert_array_equal(np.concatenate([one.usable[use] for one in scores]), is_usable)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_any_packeting_gives_the_numbers_of_the_file_bit_for_bit(simulated, data):
     rates = [data.draw(st.sampled_from(RATES)) for _ in simulated.signals]

@@ -87,7 +87,8 @@ class Stream:
         self._lines = {channel.name: StreamLine(channel, self._clock) for channel in channels}
         self._slots = self._assign(channels)
         self._next = 0
-        self._is_closed = False
+        #: Whether the stream was ended.
+        self.is_closed = False
 
     @property
     def delay_s(self) -> float:
@@ -140,8 +141,8 @@ class Stream:
 
     def close(self) -> list[QualityScore]:
         """End the stream and return the segments that were not finished; the last may be short."""
-        rest = [] if self._is_closed else self.preview()
-        self._is_closed = True
+        rest = [] if self.is_closed else self.preview()
+        self.is_closed = True
         return rest
 
     def _assign(self, channels: Sequence[StreamChannel]) -> tuple[StreamLine | None, ...]:
@@ -219,7 +220,7 @@ class Stream:
         )
 
     def _check_packet(self, name: str, first: int) -> StreamLine:
-        if self._is_closed:
+        if self.is_closed:
             raise self._refusal("packet", "a packet", "nothing after the end of the stream")
         if name not in self._lines:
             raise self._refusal("channel", name, f"one of {', '.join(self._lines)}")

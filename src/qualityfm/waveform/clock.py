@@ -119,7 +119,7 @@ def _filled(
     before the gap depend on what comes after it, at any distance.
     """
     at = np.flatnonzero(real)
-    filled = np.interp(np.arange(len(samples)), at, samples[real]).astype(np.float32)
+    filled: Float32[np.ndarray, " time"] = np.interp(np.arange(len(samples)), at, samples[real]).astype(np.float32)
     for gap in np.flatnonzero(np.diff(at) - 1 > longest_gap):
         left, right = at[gap], at[gap + 1]
         filled[left : right - reach] = samples[left]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qualityfm.inference.stream import Stream
     from qualityfm.records import QualityScore
 
-EXAMPLES = ("monitor-gateway | qualityfm stream --json", "qualityfm stream --connect 127.0.0.1:5555")
+EXAMPLES = ("qualityfm stream --json < packets.jsonl", "qualityfm stream --connect 127.0.0.1:5555")
 
 
 @dataclass(frozen=True, kw_only=True)

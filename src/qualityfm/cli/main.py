@@ -48,6 +48,8 @@ VERBS = {
     "import": Verb("import_", "Make a data set from exported Parquet tables."),
     "pretrain": Verb("pretrain", "Pre-train a model on a data set; resumes an interrupted run."),
     "score": Verb("score", "Write the quality of a recording, or of a folder of them, as a table."),
+    "stream": Verb("stream", "Show the quality of a running stream, from stdin or a socket."),
+    "serve": Verb("serve", "Answer with scores and reports over HTTP, and streams over WebSocket."),
     "report": Verb("report", "Write an HTML report of one recording's quality."),
     "benchmark": Verb("benchmark", "Measure the classical score on public recordings, beside its peers."),
     "embed": Verb("embed", "Write a model's feature vectors of recordings as a table."),
@@ -63,6 +65,9 @@ EXTRAS = {
     "h5py": "formats",
     "s3fs": "remote",
     "ray": "ray",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
     "onnxruntime": "onnx",
 }
 

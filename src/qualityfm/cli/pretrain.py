@@ -36,6 +36,8 @@ class Options:
     """Data set that is never learnt from; by default a tenth of the patients."""
     noise: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Recorded noise (WFDB), or "modelled"; by default $QUALITYFM_DATA/nstdb where it is there, else modelled."""
+    init: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None
+    """Run, checkpoint or shipped model to begin with; by default weights begin at random."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Length of the run; by default the preset's epochs."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
@@ -76,6 +78,7 @@ def show(options: Options, summary: RunSummary) -> int:
 
 def train(options: Options) -> RunSummary:
     """Pre-train with a progress display."""
+    from qualityfm.inference.predictor import find_checkpoint
     from qualityfm.pretrain.loop import pretrain
     from qualityfm.pretrain.preset import load_preset
 
@@ -89,6 +92,7 @@ def train(options: Options) -> RunSummary:
             options.out,
             heldout=options.heldout,
             noise=noise,
+            init=None if options.init is None else find_checkpoint(options.init),
             steps=options.steps,
             threads=options.threads,
             seed=options.seed,

@@ -24,6 +24,7 @@ from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.noise import load_noise, noise_name
 from qualityfm.pretrain.objective import Objective
 from qualityfm.pretrain.preset import Preset
+from qualityfm.pretrain.start import start_from
 from qualityfm.shards.format import INDEX_FILE
 from qualityfm.shards.joined import JoinedReader
 from qualityfm.shards.splits import refuse_leakage, split_by_subject
@@ -91,6 +92,7 @@ def pretrain(
     *,
     heldout: str | Path | None = None,
     noise: Path | None = None,
+    init: Path | None = None,
     steps: int | None = None,
     stop_after: int | None = None,
     threads: int | None = None,
@@ -107,6 +109,7 @@ def pretrain(
         out: Run folder: checkpoint/, log.jsonl, tensorboard/, curves.png and the state to resume from.
         heldout: Shard set that is never learnt from; by default a tenth of the patients of `data`.
         noise: Folder of WFDB noise records for made pairs; None for modelled noise.
+        init: Checkpoint whose weights the run begins with; by default it begins at random.
         steps: Length of the run; by default the preset's epochs.
         stop_after: Save and stop after this step of the plan, to go on later.
         threads: CPU threads; None leaves torch's choice.
@@ -131,7 +134,9 @@ def pretrain(
     checks = PairBatches(heldout_reader, heldout_rows, config, preset.model, bank, seed=HELDOUT_SEED)
     num_steps = steps or math.ceil(config.epochs * len(train_rows) / config.batch_size)
 
-    objective = Objective(Network(preset.segments, preset.model), config).to(place)
+    objective = Objective(Network(preset.segments, preset.model), config)
+    begun_with = None if init is None else start_from(objective, init)
+    objective = objective.to(place)
     state = _new_state(objective, config)
     plan = {
         "preset": to_plain(replace(preset, pretrain=config)),
@@ -139,6 +144,7 @@ def pretrain(
         "num_steps": num_steps,
         "noise": noise_name(noise),
         "heldout": None if heldout is None else heldout_reader.content_hash,
+        "init": begun_with,
     }
     _claim(out)
     if (out / STATE).is_file():
@@ -161,6 +167,7 @@ def pretrain(
         "pretrain": to_plain(config),
         "data": reader.describe(train_rows),
         "noise": plan["noise"],
+        "init": begun_with,
     }
     last_check = dict(state.history.get("heldout_last") or state.history["heldout_start"])
     check_every = max(1, min(100, num_steps // 10))

@@ -50,9 +50,10 @@ SOURCES: dict[str, Source] = {
 }
 
 #: Why something with the name of a recording is none.
-PASSED_OVER = "no layout speaks of this file"
+UNSPOKEN = "no layout speaks of this file"
 NO_FILE = "neither a file nor a folder"
 LINKED_FOLDER = "a symbolic link to a folder, which is not entered"
+PASSED_OVER = (UNSPOKEN, NO_FILE, LINKED_FOLDER)
 
 
 def open_recording(
@@ -136,16 +137,18 @@ def _foreign_file(path: Path) -> SourceError:
     )
 
 
-def find_recordings(folder: str | Path, *, layout: Layout | str | None = None) -> list[Found]:
+def find_recordings(
+    folder: str | Path, *, layout: Layout | str | None = None, passed_over: bool = False
+) -> list[Found]:
     """List the recordings in a folder and the folders below it, from their headers; no samples are read.
 
     Folders that are symbolic links are not entered, nor are those whose name begins with a dot. What cannot be read
-    is listed with its problem; linked folders, pipes, and files of a known format that no layout speaks of are listed
-    as being aside.
+    is listed with its problem. Files of a known format that no layout speaks of are passed over.
 
     Args:
         folder: The archive.
         layout: What the files do not say themselves: a layout, its name, or the path of its TOML file.
+        passed_over: Whether to list, as being aside, what is passed over too: such files, pipes, linked folders.
 
     Returns:
         What was found, sorted by `recording_id`.
@@ -158,7 +161,8 @@ def find_recordings(folder: str | Path, *, layout: Layout | str | None = None) -
     if not os.path.isdir(archive):
         found = "a file" if os.path.exists(archive) else "nothing"
         raise SourceError(problem("no such archive", where=archive, field="folder", found=found, expected="a folder"))
-    return sorted(_walk(archive, layout), key=lambda f: (f.recording_id, f.source))
+    listed = (one for one in _walk(archive, layout) if passed_over or one.aside not in PASSED_OVER)
+    return sorted(listed, key=lambda f: (f.recording_id, f.source))
 
 
 def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
@@ -204,7 +208,7 @@ def _scan_folder(folder: Path, names: list[str], layout: Layout | None) -> Itera
             yield found
     for name in names:
         if name not in taken and _could_be_read(folder / name):
-            yield _aside(folder / name, PASSED_OVER if os.path.isfile(folder / name) else NO_FILE)
+            yield _aside(folder / name, UNSPOKEN if os.path.isfile(folder / name) else NO_FILE)
 
 
 def _could_be_read(path: Path) -> bool:

@@ -18,6 +18,7 @@ from qualityfm.records import Cause
 #: All figures of this file are our own choice, docs/decisions/0020.
 AROUND_S = 5  # seconds over which beats are counted
 USUAL_INTERVAL_S = 0.8
+LASTS_S, LASTS_QUANTILE = 15, 0.25  # seconds of which more than two thirds must agree
 HALF_LOG2 = 1.0  # twice as slow or fast, in intervals and in beats, takes half the trust
 
 
@@ -35,16 +36,25 @@ def timescale_trust(
         usual_rise_s: The same for a usual beat.
         is_beating: True for a second that is neither at rest nor one steady oscillation; only there time is asked for.
     """
-    interval_s = AROUND_S / np.maximum(_around(number.astype(np.float32), np.sum), 1)
+    interval_s = AROUND_S / np.maximum(_around(number.astype(np.float32), AROUND_S, np.sum), 1)
     interval = np.log2(interval_s / USUAL_INTERVAL_S)
-    rise = np.log2(np.maximum(_around(rise_s, np.median), 1e-4) / usual_rise_s)
+    rise = np.log2(np.maximum(_around(rise_s, AROUND_S, np.median), 1e-4) / usual_rise_s)
     is_one_way = (interval * rise > 0) & is_beating
     stretch = np.where(is_one_way, np.minimum(np.abs(interval), np.abs(rise)), 0)
-    return {Cause.WRONG_RATE: falling(stretch, HALF_LOG2, steepness=6)}
+    lasting = _around(stretch.astype(np.float32), LASTS_S, _low_quantile)  # no clock runs wrongly for a few beats
+    return {Cause.WRONG_RATE: falling(lasting, HALF_LOG2, steepness=6)}
 
 
-def _around(values: Float32[np.ndarray, "line second"], of: Callable[..., Any]) -> Float32[np.ndarray, "line second"]:
-    reach = AROUND_S // 2
+def _around(
+    values: Float32[np.ndarray, "line second"], seconds: int, of: Callable[..., Any]
+) -> Float32[np.ndarray, "line second"]:
+    reach = seconds // 2
     padded = np.pad(values, ((0, 0), (reach, reach)), mode="edge") if values.size else values
-    windows = np.lib.stride_tricks.sliding_window_view(padded, AROUND_S, axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, seconds, axis=1)
     return np.asarray(of(windows, axis=2))
+
+
+def _low_quantile(windows: np.ndarray, axis: int) -> np.ndarray:
+    return np.partition(windows, round(LASTS_QUANTILE * (LASTS_S - 1)), axis=axis).take(
+        round(LASTS_QUANTILE * (LASTS_S - 1)), axis=axis
+    )

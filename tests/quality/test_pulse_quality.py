@@ -68,3 +68,25 @@ def test_a_pressure_that_no_artery_has_is_named(make_block, ppg, level_mmhg, pul
     quality, causes = scored(make_block, level_mmhg + pulse_mmhg * (ppg - 2), kind="abp")
     assert (causes & cause > 0).all()
     assert quality.max() < 0.3
+
+
+def test_a_small_clean_pulse_is_no_fault(make_block, ppg):
+    size = np.ones(3750)
+    size[1250:2250] = 0.12
+    quality, causes = scored(make_block, 2 + (ppg - 2) * size)
+    assert not (causes[12:16] & Cause.LOW_AMPLITUDE).any()
+    assert quality[12:16].min() > 0.5
+
+
+def test_a_pulse_that_ends_does_not_spoil_the_seconds_before(make_block, ppg):
+    left = np.where(np.arange(3750) < 1250, ppg - 2, 0) + 0.001 * np.random.default_rng(0).standard_normal(3750)
+    quality, causes = scored(make_block, 2 + left)
+    assert np.median(quality[2:8]) > 0.9
+    assert not causes[:7].any()
+
+
+def test_a_channel_without_a_pulse_is_named_flat_alone(make_block):
+    times_s = np.arange(3750) / 125
+    hum = 0.002 * np.sin(2 * np.pi * 50 * times_s) + 0.001 * np.random.default_rng(0).standard_normal(3750)
+    _, causes = scored(make_block, 2 + hum)
+    assert (causes == int(Cause.FLAT)).all()

@@ -7,19 +7,17 @@ from jaxtyping import Float32
 
 from qualityfm.quality.disturbance import (
     MotionModel,
-    baseline_movement,
     burst_trust,
     likeness_trust,
     mirror_trust,
     motion_signs,
-    quiet_size,
     weak_ranges,
-    without_mains,
 )
-from qualityfm.quality.faults import MAINS_HALF, find_resting, flat_trust, mains_level, saturation_trust, spike_trust
+from qualityfm.quality.faults import MAINS_HALF, saturation_trust, spike_trust
 from qualityfm.quality.likeness import compare_events, oscillation_leakage
-from qualityfm.quality.lines import Judgement, Lines, Trusts, against_usual, falling, usual_range
+from qualityfm.quality.lines import Judgement, Lines, Trusts, against_usual, falling
 from qualityfm.quality.measures import extent
+from qualityfm.quality.opening import Part, open_lines
 from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause
 from qualityfm.waveform.filters import Band, split_bands
@@ -63,36 +61,33 @@ def judge_ecg(lines: Lines) -> Judgement:
         Band(low_hz=WAVES_HZ, high_hz=SHAPE_HZ, step=shape_step),
         Band(low_hz=NOISE_HZ, order=4),
     )
-    lowest, highest = extent(waves, rate_hz, lines.num_seconds)
-    ranges = highest - lowest
-    whole_range = usual_range(ranges, lines.has_samples)
-    is_flat, is_clipped = find_resting(lines, whole_range)
-    flat = flat_trust(lines, is_flat, whole_range)
-    is_usable = lines.has_samples & (flat > 0.5)
-    usual = usual_range(ranges, is_usable)
+    opening = open_lines(
+        lines,
+        Part(values=waves, sample_rate_hz=rate_hz),
+        Part(values=baseline, sample_rate_hz=rate_hz / slow_step),
+        fast,
+        NOISE_HZ,
+    )
+    ranges, usual, noise = opening.ranges, opening.usual, opening.noise
     steepness = qrs_steepness(shape, rate_hz / shape_step)
     events = compare_events(shape, steepness, rate_hz / shape_step, lines.num_seconds)
     unsteady = unsteadiness(shape, rate_hz / shape_step, lines.num_seconds)
     departure = against_usual(events.departure, usual) * unsteady
-    quiet = quiet_size(lines, fast, usual, NOISE_HZ)
-    mains = mains_level(lines, fast, quiet, usual)
-    noise = without_mains(quiet, mains)
-    movement = baseline_movement(lines, baseline, rate_hz / slow_step, usual)
-    known = np.where(lines.has_samples, ranges, usual)  # what is missing is not weak
-    signs = motion_signs(departure, noise, movement, is_usable)
+    signs = motion_signs(departure, noise, opening.movement, opening.is_usable)
+    weak = weak_ranges(opening.known_ranges, signs, WEAK_REACH, NOISE_RISES)
     trusts = {
-        Cause.FLAT: flat,
-        Cause.SATURATION: saturation_trust(lines, is_clipped),
-        Cause.BASELINE: falling(np.maximum(movement - BASELINE_FREE, 0), BASELINE_HALF),
+        Cause.FLAT: opening.flat,
+        Cause.SATURATION: saturation_trust(lines, opening.is_clipped),
+        Cause.BASELINE: falling(np.maximum(opening.movement - BASELINE_FREE, 0), BASELINE_HALF),
         Cause.NOISE: falling(np.maximum(noise - NOISE_FREE, 0), NOISE_HALF),
-        Cause.POWER_LINE: falling(mains, MAINS_HALF),
+        Cause.POWER_LINE: falling(opening.mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION),
-        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF),
+        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, lines.has_samples),
         Cause.INVERTED: mirror_trust(events.num_mirrored * (unsteady > 0), events.number),
         **timescale_trust(
             events.number, rise_time(waves, ranges, lines), USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)
         ),
-        **amplitude_trusts(lines, ranges, weak_ranges(known, signs, WEAK_REACH, NOISE_RISES), usual),
+        **amplitude_trusts(lines, ranges, weak, usual),
     }
     return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / shape_step, signs=signs)
 

@@ -66,6 +66,7 @@ def spike_trust(
     noise: Float32[np.ndarray, "line second"],
     usual: Float32[np.ndarray, "line 1"],
     half_ranges: float,
+    is_usable: Bool[np.ndarray, "line second"],
 ) -> Float32[np.ndarray, "line second"]:
     """Return the trust left by needles narrower than any wave of the heart.
 
@@ -78,9 +79,10 @@ def spike_trust(
         noise: Size of the noise between beats, in usual ranges.
         usual: Usual range of every line.
         half_ranges: Height of a needle, in usual ranges, that takes half the trust.
+        is_usable: True for a second that tells how fast the line usually is.
     """
     lowest, highest = extent(fast, lines.sample_rate_hz, lines.num_seconds)
-    burst = against_usual(highest - lowest, usual_range(highest - lowest, lines.has_samples))
+    burst = against_usual(highest - lowest, usual_range(highest - lowest, is_usable))
     heights = [needle_heights(lines.values, lines.sample_rate_hz, s, burst > BURST_FREE) for s in SPIKE_S]
     height = against_usual(np.maximum(*heights), usual) - NEEDLE_OF_NOISE * noise
     return falling(np.maximum(height, 0) / half_ranges * np.clip(burst - BURST_FREE, 0, 1), 1, steepness=4)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from qualityfm.quality.disturbance import (
     MotionModel,
-    baseline_movement,
     burst_trust,
     likeness_trust,
     motion_signs,
-    quiet_size,
-    weak_ranges,
-    without_mains,
 )
-from qualityfm.quality.faults import MAINS_HALF, find_resting, flat_trust, mains_level, saturation_trust, spike_trust
+from qualityfm.quality.faults import MAINS_HALF, saturation_trust, spike_trust
 from qualityfm.quality.likeness import compare_events
-from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, highest_near, lowest_near, usual_range
+from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, highest_near, low_stretch, lowest_near
 from qualityfm.quality.measures import extent
+from qualityfm.quality.opening import Part, open_lines
 from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.waveform.filters import Band, split_bands
@@ -46,10 +43,12 @@ HIGH_HALF = 6.0  # range of a second, in usual ranges
 BEATING = 0.4  # range of a second that holds a beat, in usual ranges
 USUAL_RISE_S = {ChannelKind.PPG: 0.14, ChannelKind.ABP: 0.115}  # time that an upstroke takes to cross the range
 BURST_HALF = 3.0  # range of a second, in usual ranges
-WEAK_REACH = 1  # three seconds in a row
-NOISE_RISES = 2.0  # or one second whose noise is so many times that of the still ones
-LOW_HALF = 0.15  # size of a weak stretch, in usual ranges
+NOISE_RISES = 2.0  # noise of a second, over that of the still ones, at which its pulse is not small but drowning
+LOW_HALF = 0.15  # size of such a second, in usual ranges
+LOST_REACH, LOST_HALF = 2, 0.04  # five seconds, as in the ECG, in a row without a pulse, and their size
+DROWNED = 0.1  # noise over range; white noise has 0.3, a clean pulse less than 0.01
 LAST_DIGIT = 1e-4  # range of a segment as a share of its level: nothing but the last digit moves
+LAST_NOISE = 0.02  # the same where it moves like noise only
 OUTSIDE_HALF = 0.1  # share of the samples of a second outside of arterial pressures
 #: An arterial pressure lies inside, and its pulse is higher. Source: Sun, Reisner, Mark, Computers in Cardiology
 #: 33:13, 2006; half of their 20 mmHg of pulse pressure takes half the trust, because shock undercuts them.
@@ -68,36 +67,33 @@ def judge_pulse(lines: Lines) -> Judgement:
         Band(low_hz=PULSE_HZ[0], high_hz=PULSE_HZ[1], step=pulse_step),
         Band(low_hz=NOISE_HZ, order=4),
     )
-    lowest, highest = extent(pulse, rate_hz / pulse_step, lines.num_seconds)
-    ranges = highest - lowest
-    whole_range = usual_range(ranges, lines.has_samples)
-    is_flat, is_clipped = find_resting(lines, whole_range)
-    flat = flat_trust(lines, is_flat, whole_range)
-    is_usable = lines.has_samples & (flat > 0.5)
-    usual = usual_range(ranges, is_usable)
+    opening = open_lines(
+        lines,
+        Part(values=pulse, sample_rate_hz=rate_hz / pulse_step),
+        Part(values=baseline, sample_rate_hz=rate_hz / slow_step),
+        fast,
+        NOISE_HZ,
+        DROWNED,
+    )
+    ranges, usual, noise = opening.ranges, opening.usual, opening.noise
     slope = pulse_slope(pulse, rate_hz / pulse_step)
     steepness = np.maximum(slope, 0)
     events = compare_events(pulse, steepness, rate_hz / pulse_step, lines.num_seconds)
     departure = against_usual(events.departure, usual)
     falls, rises = extent(slope, rate_hz / pulse_step, lines.num_seconds)
     rise_s = 2 * UPSTROKE_REACH_S * ranges / np.maximum(rises, 1e-9)
-    quiet = quiet_size(lines, fast, usual, NOISE_HZ)
-    mains = mains_level(lines, fast, quiet, usual)
-    noise = without_mains(quiet, mains)
-    movement = baseline_movement(lines, baseline, rate_hz / slow_step, usual)
-    known = np.where(lines.has_samples, ranges, usual)  # what is missing is not weak
-    signs = motion_signs(departure, noise, movement, is_usable)
+    signs = motion_signs(departure, noise, opening.movement, opening.is_usable)
     low, high = pressure_trusts(lines, usual)
     high = high * falling(against_usual(ranges, usual), HIGH_HALF, steepness=8) * flush_trust(lines, usual)
     trusts = {
-        Cause.FLAT: flat,
-        Cause.SATURATION: saturation_trust(lines, is_clipped),
-        Cause.BASELINE: falling(np.maximum(movement - BASELINE_FREE[lines.kind], 0), BASELINE_HALF[lines.kind]),
+        Cause.FLAT: opening.flat * moving_trust(lines, usual, opening.is_drowned),
+        Cause.SATURATION: saturation_trust(lines, opening.is_clipped),
+        Cause.BASELINE: falling(np.maximum(opening.movement - BASELINE_FREE[lines.kind], 0), BASELINE_HALF[lines.kind]),
         Cause.NOISE: falling(np.maximum(noise - NOISE_FREE, 0), NOISE_HALF),
-        Cause.POWER_LINE: falling(mains, MAINS_HALF),
+        Cause.POWER_LINE: falling(opening.mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION[lines.kind]),
-        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF),
-        Cause.LOW_AMPLITUDE: low * fading_trust(lines, weak_ranges(known, signs, WEAK_REACH, NOISE_RISES), usual),
+        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, opening.is_usable),
+        Cause.LOW_AMPLITUDE: low * fading_trust(opening.known_ranges, signs, usual),
         Cause.HIGH_AMPLITUDE: high,
         Cause.INVERTED: np.maximum(inverted_trust(falls, rises), ranges < BEATING * usual).astype(np.float32),
         **timescale_trust(events.number, rise_s, USUAL_RISE_S[lines.kind], ranges > BEATING * usual),
@@ -132,13 +128,33 @@ def flush_trust(lines: Lines, usual: Float32[np.ndarray, "line 1"]) -> Float32[n
 
 
 def fading_trust(
-    lines: Lines, ranges: Float32[np.ndarray, "line second"], usual: Float32[np.ndarray, "line 1"]
+    ranges: Float32[np.ndarray, "line second"],
+    signs: Float32[np.ndarray, "line second sign"],
+    usual: Float32[np.ndarray, "line 1"],
 ) -> Float32[np.ndarray, "line second"]:
-    """Return the trust left where the pulse all but vanishes for three seconds, or is never more than a last digit."""
-    vanishing = falling(LOW_HALF * usual / np.maximum(ranges, 1e-9), 1, steepness=4)
+    """Return the trust left where the pulse all but vanishes: a small pulse is no fault as long as it is as clean.
+
+    A second counts where the noise rises as the pulse shrinks, as with a loose probe; fast runs of a heart that fills
+    badly are small and quiet. What vanishes quietly counts after five seconds: perfusion is lost.
+    """
+    is_rising = signs[..., 3] > np.log(NOISE_RISES)
+    weak = np.where(is_rising, ranges, low_stretch(ranges, LOST_REACH))
+    half = np.where(is_rising, LOW_HALF, LOST_HALF)
+    return falling(half * usual / np.maximum(weak, 1e-9), 1, steepness=4)
+
+
+def moving_trust(
+    lines: Lines, usual: Float32[np.ndarray, "line 1"], is_drowned: Bool[np.ndarray, "line 1"]
+) -> Float32[np.ndarray, "line second"]:
+    """Return the trust left in a line of which next to nothing moves: it is as good as flat.
+
+    Next to nothing is the last digit, or more of it where all that moves is noise, as after the last beat.
+    """
     lowest, highest = lines.extent
     level = np.abs(lowest + highest).mean(axis=1, keepdims=True) / 2
-    return np.asarray(vanishing * falling(LAST_DIGIT * level / np.maximum(usual, 1e-9), 1, steepness=4))
+    share = np.where(is_drowned, LAST_NOISE, LAST_DIGIT)
+    trust = falling(share * level / np.maximum(usual, 1e-9), 1, steepness=4)
+    return np.broadcast_to(trust, lowest.shape).astype(np.float32)
 
 
 def pressure_trusts(

@@ -29,6 +29,12 @@ CAUSE_BELOW = GRADE_CUTS["B"]
 #: Where else it is named: breathing and broad beats move a baseline too. Our own choice, docs/decisions/0020.
 CAUSES_BELOW = {Cause.BASELINE: 0.6}
 
+#: A second with less of it recorded and moving has no other cause than these: what else is in it is a remnant. A
+#: pinned trace and a flushed pressure rest where they should not.
+#: Our own choice, docs/decisions/0021.
+REST_BELOW = 0.2
+CAUSES_AT_REST = Cause.DROPOUT | Cause.FLAT | Cause.SATURATION | Cause.HIGH_AMPLITUDE
+
 #: What judges each kind of channel; any other is judged by the faults of its samples alone.
 INDICES: dict[ChannelKind, Callable[[Lines], Judgement]] = {
     ChannelKind.ECG: judge_ecg,
@@ -134,13 +140,15 @@ def judge_channels(block: SegmentBlock, part: slice = slice(None)) -> dict[int, 
 def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16[np.ndarray, "line second"]]:
     """Return the product of all trusts and the causes whose trust alone is below grade B.
 
-    A second without any sample has the cause dropout alone: there is nothing else to say of it.
+    A second without any sample has the cause dropout alone, one that is next to empty or at rest only what empties it
+    or holds it: there is nothing else to say of it.
     """
     present = trusts[Cause.DROPOUT]
     quality, causes = np.ones(present.shape, np.float32), np.zeros(present.shape, np.uint16)
     for cause, trust in trusts.items():
         quality *= trust
         causes |= np.where(trust < CAUSES_BELOW.get(cause, CAUSE_BELOW), int(cause), 0).astype(np.uint16)
+    causes[np.minimum(present, trusts[Cause.FLAT]) < REST_BELOW] &= np.uint16(CAUSES_AT_REST)
     causes[present <= 0] = int(Cause.DROPOUT)
     return np.clip(quality, 0, 1), causes
 

@@ -130,6 +130,8 @@ def _shower(display: LateProgress) -> Callable[[StepReport], None]:
         if report.heldout_loss is not None:
             heldout = f"  held-out {report.heldout_loss:.3f}"
         note = f"loss {report.loss:.3f}{heldout}  {report.pairs_per_s:.0f} pairs/s"
+        if report.is_collapsed:
+            note += "  FEATURES COLLAPSED"
         display.show(report.step, report.num_steps, note)
 
     return show

@@ -238,6 +238,7 @@ def _one_step(run: _Run) -> tuple[StepReport, dict[str, float]]:
         loss=values["loss"],
         pairs_per_s=run.config.batch_size / seconds,
         heldout_loss=run.last_check["loss"] if is_check else None,
+        is_collapsed=watch.is_collapsed(state.history["heldout_start"], run.last_check),
     )
     return told, values | {"seconds": seconds}
 

@@ -15,6 +15,7 @@ class StepReport:
     loss: float
     pairs_per_s: float
     heldout_loss: float | None
+    is_collapsed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 from qualityfm.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from qualityfm.inference.hub import from_pretrained as from_pretrained
+    from qualityfm.inference.hub import push_to_hub as push_to_hub
+    from qualityfm.inference.hub import save_pretrained as save_pretrained
     from qualityfm.inference.predictor import Embeddings as Embeddings
     from qualityfm.inference.predictor import Predictor as Predictor
     from qualityfm.inference.predictor import load_model as load_model
@@ -45,9 +48,12 @@ _HOMES = {
     "Signal": "records",
     "cut_segments": "segments",
     "find_recordings": "sources",
+    "from_pretrained": "inference.hub",
     "grade": "records",
     "load_model": "inference.predictor",
     "open_recording": "sources",
+    "push_to_hub": "inference.hub",
+    "save_pretrained": "inference.hub",
     "score_quality": "quality.score",
     "write_report": "inference.report",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -13,13 +13,17 @@ from qualityfm.cli.places import MODELLED, NOISE_FOLDER, open_data_folder
 from qualityfm.cli.terminal import LateProgress, remark, say_facts, say_json
 
 if TYPE_CHECKING:
-    from qualityfm.pretrain.loop import RunSummary, StepReport
+    from qualityfm.pretrain.progress import RunSummary, StepReport
 
 EXAMPLES = (
     "qualityfm pretrain qualityfm-tiny --data dataset --out runs/first",
     "qualityfm pretrain qualityfm-tiny --data icu simulated --heldout icu-heldout --out runs/both",
     "qualityfm pretrain my-preset.toml --data dataset --out runs/second --steps 2000 --threads 2",
+    "torchrun --nproc-per-node 8 -m qualityfm pretrain paper-base --data dataset --out runs/third --device cuda",
 )
+
+#: Exit code of a run that was asked to stop.
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +49,25 @@ class Options:
     seed: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """In place of the preset's seed."""
     device: str = "cpu"
-    """Torch device, such as cpu or cuda."""
+    """Torch device, such as cpu or cuda; under torchrun, cuda means the card of each process."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of forward and backward; auto is bf16 where a CUDA device has units for it."""
+    sharding: Literal["replicate", "shard"] = "replicate"
+    """Under torchrun: all weights in every process (DDP), or a part in each (FSDP2)."""
+    accumulate: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """Parts that a batch is worked through in, to fit the memory."""
     json: bool = False
     """Print the outcome as JSON."""
 
 
 def run(options: Options) -> int:
-    """Pre-train, with progress; Ctrl-C saves and leaves with 130."""
-    return show(options, train(options))
+    """Pre-train, with progress; Ctrl-C saves and leaves with 130. Of several processes only the first one speaks."""
+    from qualityfm.training.ranks import is_first
+
+    summary = train(options)
+    if is_first():
+        return show(options, summary)
+    return 0 if summary.is_finished else INTERRUPTED
 
 
 def show(options: Options, summary: RunSummary) -> int:
@@ -72,7 +87,7 @@ def show(options: Options, summary: RunSummary) -> int:
         remark("warning: the features have collapsed; see log.jsonl, and try a smaller learning rate or other seed")
     if not summary.is_finished:
         remark(f"interrupted: saved at step {summary.steps} of {summary.num_steps}; the same command resumes")
-        return 130
+        return INTERRUPTED
     return 0
 
 
@@ -81,10 +96,14 @@ def train(options: Options) -> RunSummary:
     from qualityfm.inference.predictor import find_checkpoint
     from qualityfm.pretrain.loop import pretrain
     from qualityfm.pretrain.preset import load_preset
+    from qualityfm.training.engine import EngineConfig
+    from qualityfm.training.ranks import is_first
 
+    engine = EngineConfig(precision=options.precision, sharding=options.sharding, accumulate=options.accumulate)
     preset = load_preset(options.preset)
     noise = open_data_folder(options.noise, NOISE_FOLDER)
-    remark(f"noise for made pairs: {MODELLED if noise is None else noise}")
+    if is_first():
+        remark(f"noise for made pairs: {MODELLED if noise is None else noise}")
     with LateProgress("pre-training") as display:
         return pretrain(
             preset,
@@ -97,6 +116,7 @@ def train(options: Options) -> RunSummary:
             threads=options.threads,
             seed=options.seed,
             device=options.device,
+            engine=engine,
             report=_shower(display),
         )
 
@@ -110,6 +130,8 @@ def _shower(display: LateProgress) -> Callable[[StepReport], None]:
         if report.heldout_loss is not None:
             heldout = f"  held-out {report.heldout_loss:.3f}"
         note = f"loss {report.loss:.3f}{heldout}  {report.pairs_per_s:.0f} pairs/s"
+        if report.is_collapsed:
+            note += "  FEATURES COLLAPSED"
         display.show(report.step, report.num_steps, note)
 
     return show

@@ -93,13 +93,15 @@ class PairBatches:
             made_fraction=config.made_fraction,
         )
 
-    def batch(self, step: int, batch_size: int | None = None) -> PairBatch:
-        """Return the pairs of one step."""
-        rng = np.random.default_rng([self.seed, 2, step])
-        anchors = anchors_of_step(len(self.index), batch_size or self.config.batch_size, step, self.seed)
-        pairs = self.index.draw(anchors, rng)
+    def batch(self, step: int, part: slice | None = None) -> PairBatch:
+        """Return the pairs of one step, or those at some positions of it; only these are read."""
+        places = np.arange(self.config.batch_size)[part or slice(None)]
+        anchors = anchors_of_step(len(self.index), self.config.batch_size, step, self.seed)
+        pairs = self.index.draw(anchors, np.random.default_rng([self.seed, 2, step])).at(places)
+        # One stream for each position: a pair is the same whoever reads it.
+        streams = [np.random.default_rng([self.seed, 3, step, int(place)]) for place in places]
         better, worse = self.reader.read(pairs.better), self.reader.read(pairs.worse)
-        members = [self._members(better, worse, pairs, i, rng) for i in range(len(anchors))]
+        members = [self._members(better, worse, pairs, i, rng) for i, rng in enumerate(streams)]
         teacher, student, quality, causes, has_quality = (np.stack(parts) for parts in zip(*members, strict=True))
         return PairBatch(
             better=torch.from_numpy(teacher),
@@ -109,7 +111,7 @@ class PairBatches:
             quality=torch.from_numpy(quality),
             causes=torch.from_numpy((causes[..., None] & LEARNABLE) != 0),
             has_quality=torch.from_numpy(has_quality),
-            hidden=self._hidden(len(anchors), rng),
+            hidden=self._hidden(streams),
         )
 
     def _members(
@@ -134,11 +136,11 @@ class PairBatches:
             teacher = blank_span(teacher, self.config, rng, fill=0.0)
         return teacher, student.astype(np.float32), quality.astype(np.float32), causes, has_quality
 
-    def _hidden(self, batch_size: int, rng: np.random.Generator) -> Bool[Tensor, "batch patch"] | None:
+    def _hidden(self, streams: list[np.random.Generator]) -> Bool[Tensor, "batch patch"] | None:
         if self.model.tokens == "convolution":
             return None
         num_patches = -(-self.reader.segments.num_samples // self.model.patch_samples)
-        masks = [hide_patches(num_patches, self.config.mask_fraction, rng) for _ in range(batch_size)]
+        masks = [hide_patches(num_patches, self.config.mask_fraction, rng) for rng in streams]
         return torch.from_numpy(np.stack(masks))
 
 

@@ -1,88 +1,39 @@
-"""The pre-training run, from shard set to checkpoint."""
+"""The pre-training run, from shard set to checkpoint; in one process, or in each of those that torchrun starts."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from qualityfm.config import first_difference, to_plain
-from qualityfm.errors import ConfigError, FormatError, problem
-from qualityfm.files import disk_problem
+from qualityfm.config import to_plain
+from qualityfm.errors import ConfigError, problem
 from qualityfm.models.checkpoint import save_checkpoint
 from qualityfm.models.network import Network
+from qualityfm.pretrain import heldout as watching
 from qualityfm.pretrain import watch
 from qualityfm.pretrain.batches import PairBatches
 from qualityfm.pretrain.calibrate import calibrate
 from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.noise import load_noise, noise_name
-from qualityfm.pretrain.objective import Objective
+from qualityfm.pretrain.objective import Objective, Outcome
+from qualityfm.pretrain.opening import claim, hold_out, open_data, require_same_plan
 from qualityfm.pretrain.preset import Preset
+from qualityfm.pretrain.progress import RunSummary, StepReport
 from qualityfm.pretrain.start import start_from
-from qualityfm.shards.format import INDEX_FILE
-from qualityfm.shards.joined import JoinedReader
-from qualityfm.shards.splits import refuse_leakage, split_by_subject
-from qualityfm.training import runtime
+from qualityfm.pretrain.step import new_state, take_step
+from qualityfm.training import ranks, runtime
+from qualityfm.training.engine import Engine, EngineConfig
 from qualityfm.training.log import RunLog, draw_curves
-from qualityfm.training.schedule import cosine, warmup_cosine
 from qualityfm.training.state import STATE, TrainingState
 from qualityfm.training.stop import StopRequest
 
-#: Held-out pairs that are scored each time, and the share of recordings held out where no other set is given.
-NUM_HELDOUT_PAIRS, HELDOUT_FRACTION = 256, 0.1
-
-#: The held-out pairs are drawn with a seed of their own, so that they are the same in every run on the same data.
-HELDOUT_SEED = 7_919
-
 CHECKPOINT = "checkpoint"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepReport:
-    """What a progress display needs after each step."""
-
-    step: int
-    num_steps: int
-    loss: float
-    pairs_per_s: float
-    heldout_loss: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSummary:
-    """How a run ended.
-
-    Attributes:
-        folder: The run's folder; its checkpoint lies in `checkpoint/`.
-        steps: Steps done.
-        num_steps: Steps planned.
-        heldout_start: Held-out losses before the first step.
-        heldout_end: The same at the last check, with feature spread, effective rank
-            and teacher entropy.
-        num_natural: Pairs of two segments seen so far.
-        num_made: Pairs made by adding noise.
-        is_collapsed: Whether spread or rank fell below their bounds.
-    """
-
-    folder: Path
-    steps: int
-    num_steps: int
-    heldout_start: dict[str, float]
-    heldout_end: dict[str, float]
-    num_natural: int
-    num_made: int
-    is_collapsed: bool
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether all planned steps are done."""
-        return self.steps >= self.num_steps
 
 
 def pretrain(
@@ -90,31 +41,35 @@ def pretrain(
     data: str | Path | Sequence[str | Path],
     out: Path,
     *,
+    init: Path | None = None,
     heldout: str | Path | None = None,
     noise: Path | None = None,
-    init: Path | None = None,
     steps: int | None = None,
     stop_after: int | None = None,
     threads: int | None = None,
     seed: int | None = None,
     device: str = "cpu",
+    engine: EngineConfig | None = None,
     save_every_s: float = 300.0,
     report: Callable[[StepReport], None] | None = None,
 ) -> RunSummary:
     """Pre-train a model on a shard set; goes on where an earlier run in `out` stopped.
 
+    Started by torchrun, each process works on its share of every batch; the first one writes and reports.
+
     Args:
         preset: What to train and how.
         data: Data set to learn from, a folder or URL; or several that share no recording.
+        init: Checkpoint whose weights the run begins with; by default it begins at random.
         out: Run folder: checkpoint/, log.jsonl, tensorboard/, curves.png and the state to resume from.
         heldout: Shard set that is never learnt from; by default a tenth of the patients of `data`.
         noise: Folder of WFDB noise records for made pairs; None for modelled noise.
-        init: Checkpoint whose weights the run begins with; by default it begins at random.
         steps: Length of the run; by default the preset's epochs.
         stop_after: Save and stop after this step of the plan, to go on later.
         threads: CPU threads; None leaves torch's choice.
         seed: In place of the preset's.
         device: Torch device.
+        engine: Precision, sharding and accumulation; by default those of one device.
         save_every_s: Seconds between saves.
         report: Called after every step.
 
@@ -126,264 +81,219 @@ def pretrain(
     if steps is not None and steps < 1:
         raise ConfigError(problem("cannot start", where="pretrain", field="steps", found=steps, expected="at least 1"))
     config = preset.pretrain if seed is None else replace(preset.pretrain, seed=seed)
-    place = runtime.start(seed=config.seed, threads=threads, device=device)
-    reader = _open_data(data, preset)
-    train_rows, heldout_reader, heldout_rows = _hold_out(reader, heldout, preset)
-    bank = load_noise(noise, sample_rate_hz=preset.segments.sample_rate_hz, seed=config.seed)
-    batches = PairBatches(reader, train_rows, config, preset.model, bank, seed=config.seed)
-    checks = PairBatches(heldout_reader, heldout_rows, config, preset.model, bank, seed=HELDOUT_SEED)
-    num_steps = steps or math.ceil(config.epochs * len(train_rows) / config.batch_size)
+    runtime.start(seed=config.seed, threads=threads, device=device)
+    with ranks.joined(device) as place:
+        material = _gather(replace(preset, pretrain=config), data, heldout, noise)
+        run = _begin(material, out, init, steps, engine or EngineConfig(), place)
+        return _work(run, stop_after, save_every_s, report)
 
-    objective = Objective(Network(preset.segments, preset.model), config)
-    begun_with = None if init is None else start_from(objective, init)
-    objective = objective.to(place)
-    state = _new_state(objective, config)
+
+@dataclass(frozen=True, kw_only=True)
+class _Material:
+    """What a run is made from."""
+
+    preset: Preset
+    batches: PairBatches
+    checks: PairBatches
+    about: dict[str, Any]
+    plan: dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """A run at work."""
+
+    material: _Material
+    engine: Engine
+    objective: Objective
+    state: TrainingState
+    num_steps: int
+    out: Path
+    last_check: dict[str, float]
+
+    @property
+    def config(self) -> PretrainConfig:
+        return self.material.preset.pretrain
+
+
+def _gather(
+    preset: Preset, data: str | Path | Sequence[str | Path], heldout: str | Path | None, noise: Path | None
+) -> _Material:
+    """Open data and noise, and say what the run is about."""
+    reader = open_data(data, preset)
+    train_rows, heldout_reader, heldout_rows = hold_out(reader, heldout, preset)
+    seed = preset.pretrain.seed
+    bank = load_noise(noise, sample_rate_hz=preset.segments.sample_rate_hz, seed=seed)
+    shape = (preset.pretrain, preset.model, bank)
     plan = {
-        "preset": to_plain(replace(preset, pretrain=config)),
+        "preset": to_plain(preset),
         "data": reader.content_hash,
-        "num_steps": num_steps,
         "noise": noise_name(noise),
         "heldout": None if heldout is None else heldout_reader.content_hash,
-        "init": begun_with,
     }
-    _claim(out)
+    about = {"name": preset.name, "pretrain": to_plain(preset.pretrain), "data": reader.describe(train_rows)}
+    return _Material(
+        preset=preset,
+        batches=PairBatches(reader, train_rows, *shape, seed=seed),
+        checks=PairBatches(heldout_reader, heldout_rows, *shape, seed=watching.SEED),
+        about={**about, "noise": plan["noise"]},
+        plan=plan,
+    )
+
+
+def _begin(
+    material: _Material,
+    out: Path,
+    init: Path | None,
+    steps: int | None,
+    settings: EngineConfig,
+    place: torch.device,
+) -> _Run:
+    """Build the networks and take over the state of an earlier run, if there is one."""
+    preset, config = material.preset, material.preset.pretrain
+    num_steps = steps or math.ceil(config.epochs * len(material.batches.index) / config.batch_size)
+    objective = Objective(Network(preset.segments, preset.model), config)
+    begun_with = material.about["init"] = None if init is None else start_from(objective, init)
+    objective = objective.to(place)
+    is_sharded = settings.sharding == "shard"
+    if is_sharded:
+        torch.export.register_dataclass(Outcome)  # FSDP looks for the tensors of an answer, which it waits for
+    engine = Engine(objective, settings, place)
+    engine.parts(config.batch_size)  # refuses a batch that cannot be shared, before anything is written
+    state = new_state(objective, config, is_sharded=is_sharded)
+    how = {"precision": engine.precision, "sharding": settings.sharding, "accumulate": settings.accumulate}
+    plan = {**material.plan, "init": begun_with, "num_steps": num_steps, "engine": how}
+    if ranks.is_first():
+        claim(out)
+    ranks.wait()
     if (out / STATE).is_file():
         state.load(out)
-        _require_same_plan(state.history["plan"], plan, out)
+        require_same_plan(state.history["plan"], plan, out)
     else:
-        state.history = {
-            "plan": plan,
-            "num_natural": 0,
-            "num_made": 0,
-            "heldout_start": _check(objective, checks, place),
-        }
+        start = watching.check(objective, material.checks, place)
+        state.history = {"plan": plan, "num_natural": 0, "num_made": 0, "heldout_start": start}
         state.save(out)  # a disk without room is found now, not after hours
-    log = RunLog(out, last_step=state.step or -1)
-    if state.step == 0:
-        log.write(0, {f"heldout/{k}": v for k, v in state.history["heldout_start"].items()})
-
-    about = {
-        "name": preset.name,
-        "pretrain": to_plain(config),
-        "data": reader.describe(train_rows),
-        "noise": plan["noise"],
-        "init": begun_with,
-    }
     last_check = dict(state.history.get("heldout_last") or state.history["heldout_start"])
-    check_every = max(1, min(100, num_steps // 10))
+    return _Run(
+        material=material,
+        engine=engine,
+        objective=objective,
+        state=state,
+        num_steps=num_steps,
+        out=out,
+        last_check=last_check,
+    )
+
+
+def _work(
+    run: _Run, stop_after: int | None, save_every_s: float, report: Callable[[StepReport], None] | None
+) -> RunSummary:
+    """Take the steps that are left, save now and then, and close the run."""
+    state, place = run.state, run.engine.place
+    log = _open_log(run) if ranks.is_first() else None
+    end = min(run.num_steps, stop_after or run.num_steps)
     last_save = time.monotonic()
     with StopRequest() as stop:
-        for step in _steps(state.step, min(num_steps, stop_after or num_steps), stop):
-            began = time.monotonic()
-            _schedule(state.optimizer, config, step, num_steps)
-            batch = batches.batch(step).to(place)
-            values = _learn(objective, batch, state.optimizer, config)
-            objective.teacher.follow(
-                objective.network, objective.projection, cosine(config.teacher_momentum, 1.0, step, num_steps)
-            )
-            state.step = step + 1
-            num_made = int(batch.same_moment.sum())
-            state.history["num_made"] += num_made
-            state.history["num_natural"] += len(batch.same_moment) - num_made
-            values |= {"made_share": num_made / len(batch.same_moment)}
-            is_check = state.step % check_every == 0 or state.step == num_steps
-            if is_check:
-                last_check = state.history["heldout_last"] = _check(objective, checks, place)
-                values |= {f"heldout/{k}": v for k, v in last_check.items()}
-            seconds = time.monotonic() - began
-            log.write(step + 1, values | {"seconds": seconds, "learning_rate": state.optimizer.param_groups[0]["lr"]})
-            if report:
-                report(
-                    StepReport(
-                        step=state.step,
-                        num_steps=num_steps,
-                        loss=values["loss"],
-                        pairs_per_s=len(batch.same_moment) / seconds,
-                        heldout_loss=last_check["loss"] if is_check else None,
-                    )
-                )
-            if time.monotonic() - last_save > save_every_s:
-                _save(state, objective, out, about)
+        must_stop = False
+        while state.step < end and not must_stop:
+            told, values = _one_step(run)
+            if log is not None:
+                log.write(state.step, values)
+            if report and ranks.is_first():
+                report(told)
+            is_due = time.monotonic() - last_save > save_every_s
+            must_stop, must_save = ranks.any_rank(stop.asked, is_due, device=place)
+            if must_save:
+                _save(run)
                 last_save = time.monotonic()
-    if state.step == num_steps:
-        fitted = calibrate(objective.teacher.network.eval(), checks, place)
+    if log is not None:
+        log.close()
+    _save(run, is_end=state.step == run.num_steps)
+    if ranks.is_first():
+        draw_curves(run.out)
+    return _summary(run)
+
+
+def _open_log(run: _Run) -> RunLog:
+    log = RunLog(run.out, last_step=run.state.step or -1)
+    if run.state.step == 0:
+        log.write(0, {f"heldout/{k}": v for k, v in run.state.history["heldout_start"].items()})
+    return log
+
+
+def _one_step(run: _Run) -> tuple[StepReport, dict[str, float]]:
+    """Take one step, and look at the held-out patients where it is time; return what to show and what to log."""
+    state, began = run.state, time.monotonic()
+    values = take_step(run.engine, state, run.material.batches, run.config, run.num_steps)
+    is_check = state.step % max(1, min(100, run.num_steps // 10)) == 0 or state.step == run.num_steps
+    if is_check:
+        run.last_check = state.history["heldout_last"] = watching.check(
+            run.objective, run.material.checks, run.engine.place
+        )
+        values |= {f"heldout/{k}": v for k, v in run.last_check.items()}
+    seconds = time.monotonic() - began
+    told = StepReport(
+        step=state.step,
+        num_steps=run.num_steps,
+        loss=values["loss"],
+        pairs_per_s=run.config.batch_size / seconds,
+        heldout_loss=run.last_check["loss"] if is_check else None,
+        is_collapsed=watch.is_collapsed(state.history["heldout_start"], run.last_check),
+    )
+    return told, values | {"seconds": seconds}
+
+
+def _save(run: _Run, *, is_end: bool = False) -> None:
+    """Save the state to resume from, and the teacher's network as the checkpoint to use; calibrated at the end."""
+    run.state.save(run.out)
+    network = whole_network(run)
+    if network is None:
+        ranks.wait()
+        return
+    about = {**run.material.about, "metrics": _metrics(run.state)}
+    if is_end:
+        fitted = calibrate(network.eval(), run.material.checks, run.engine.place)
         about["calibration"] = None if fitted is None else to_plain(fitted)
-    _save(state, objective, out, about)
-    log.close()
-    draw_curves(out)
-    return _summary(state, num_steps, out, last_check)
+    save_checkpoint(run.out / CHECKPOINT, network, about)
+    ranks.wait()
 
 
-def _open_data(data: str | Path | Sequence[str | Path], preset: Preset) -> JoinedReader:
-    reader = JoinedReader([data] if isinstance(data, str | Path) else data)
-    found, wanted = reader.segments, preset.segments
-    if found != wanted:
-        names = [name for name, value in to_plain(wanted).items() if to_plain(found)[name] != value]
-        raise ConfigError(
-            problem(
-                f"{reader.url} was not prepared for preset {preset.name!r}",
-                where=reader.url,
-                field=f"segments.{names[0]}",
-                found=to_plain(found)[names[0]],
-                expected=repr(to_plain(wanted)[names[0]]),
-                advice=f"run: qualityfm prepare ARCHIVE --out DATASET --preset {preset.name}",
-            )
-        )
-    return reader
+def whole_network(run: _Run) -> Network | None:
+    """Return the teacher's network with all its weights, in the first process; None in the others."""
+    network = run.objective.teacher.network
+    if not run.state.is_sharded:
+        return network if ranks.is_first() else None
+    from qualityfm.training.sharded import whole_tensors
+
+    tensors = whole_tensors(network)
+    if not ranks.is_first():
+        return None
+    whole = Network(network.segments, network.config)
+    whole.load_state_dict(tensors)
+    return whole.to(run.engine.place)
 
 
-def _hold_out(
-    reader: JoinedReader, heldout: str | Path | None, preset: Preset
-) -> tuple[np.ndarray, JoinedReader, np.ndarray]:
-    """Return the training rows, and the reader and rows that are only ever looked at."""
-    if heldout is None:
-        train, held = split_by_subject(reader, HELDOUT_FRACTION, seed=0)
-        return train, reader, held
-    other = _open_data(heldout, preset)
-    refuse_leakage(reader, other)
-    return np.arange(len(reader)), other, np.arange(len(other))
-
-
-def _new_state(objective: Objective, config: PretrainConfig) -> TrainingState:
-    # Decay pulls on matrices only: shrinking biases and norms helps nobody.
-    parameters = objective.student_parameters()
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim >= 2], "decays": True},
-        {"params": [p for p in parameters if p.ndim < 2], "decays": False, "weight_decay": 0.0},
-    ]
-    kind = torch.optim.AdamW if config.decoupled_weight_decay else torch.optim.Adam
-    optimizer = kind(groups, lr=0.0)
-    return TrainingState(step=0, modules={"objective": objective}, optimizer=optimizer, history={})
-
-
-def _require_same_plan(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
-    for field in wanted:
-        if found.get(field) != wanted[field]:
-            name, was, now = first_difference(found.get(field), wanted[field], field)
-            raise ConfigError(
-                problem(
-                    "the run in this folder follows another plan",
-                    where=out,
-                    field=name,
-                    found=was,
-                    expected=repr(now),
-                    advice="choose another folder with --out, or repeat the earlier settings to resume",
-                )
-            )
-
-
-def _claim(out: Path) -> None:
-    """Make the run's folder, unless something else lives there."""
-    if (out / INDEX_FILE).is_file() or (out.exists() and not out.is_dir()):
-        found = "a data set" if out.is_dir() else "a file"
-        expected = "a new folder, or one of an earlier run"
-        raise ConfigError(problem("cannot train here", where=out, field="out", found=found, expected=expected))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_problem(error, out) from error
-
-
-def _steps(first: int, end: int, stop: StopRequest) -> Iterator[int]:
-    for step in range(first, end):
-        if stop.asked:
-            return
-        yield step
-
-
-def _schedule(optimizer: torch.optim.Optimizer, config: PretrainConfig, step: int, num_steps: int) -> None:
-    peak = config.learning_rate_at_256 * config.batch_size / 256
-    rate = warmup_cosine(peak, config.final_learning_rate, step, num_steps, config.warmup_share)
-    decay = cosine(config.weight_decay, config.final_weight_decay, step, num_steps)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-        if group["decays"]:
-            group["weight_decay"] = decay
-
-
-def _learn(
-    objective: Objective, batch: Any, optimizer: torch.optim.Optimizer, config: PretrainConfig
-) -> dict[str, float]:
-    """Take one step of the student and return its losses.
-
-    Raises:
-        FormatError: Loss or gradient are not finite; the weights are left as they were.
-    """
-    objective.train()
-    outcome = objective(batch)
-    loss = outcome.terms["loss"]
-    _require_finite("loss", loss)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    limit = config.gradient_clip or float("inf")
-    norm = torch.nn.utils.clip_grad_norm_(objective.student_parameters(), limit)
-    _require_finite("gradient norm", norm)
-    optimizer.step()
-    return {**outcome.numbers(), "gradient_norm": float(norm)}
-
-
-def _require_finite(field: str, value: torch.Tensor) -> None:
-    if not torch.isfinite(value):
-        raise FormatError(
-            problem(
-                "training broke down",
-                where="step",
-                field=field,
-                found=float(value),
-                expected="a finite number",
-                advice="the last save is intact; start again in a new folder with a lower learning rate",
-            )
-        )
-
-
-@torch.no_grad()
-def _check(objective: Objective, checks: PairBatches, place: torch.device) -> dict[str, float]:
-    """Return held-out losses, and the collapse indicators of the teacher on the same pairs."""
-    was_training = objective.training
-    objective.eval()
-    batch_size = checks.config.batch_size
-    num_batches = max(1, min(NUM_HELDOUT_PAIRS, 4 * len(checks.index)) // batch_size)
-    sums: dict[str, float] = {}
-    pooled, logits = [], []
-    for number in range(num_batches):
-        batch = checks.batch(number).to(place)
-        outcome = objective(batch)
-        for name, value in outcome.numbers().items():
-            sums[name] = sums.get(name, 0.0) + value / num_batches
-        pooled.append(outcome.teacher_pooled)
-        logits.append(outcome.teacher_logits)
-    objective.train(was_training)
-    features = torch.cat(pooled)
-    return sums | {
-        "feature_spread": watch.feature_spread(features),
-        "effective_rank": watch.effective_rank(features),
-        "teacher_entropy": watch.softmax_entropy(torch.cat(logits), checks.config.teacher_temperature),
-    }
-
-
-def _save(state: TrainingState, objective: Objective, out: Path, about: dict[str, Any]) -> None:
-    """Save the state to resume from, and the teacher's network as the checkpoint to use."""
-    state.save(out)
-    metrics = {
+def _metrics(state: TrainingState) -> dict[str, Any]:
+    history = state.history
+    return {
         "steps": state.step,
-        "num_steps": state.history["plan"]["num_steps"],
-        "num_natural_pairs": state.history["num_natural"],
-        "num_made_pairs": state.history["num_made"],
-        "heldout_start": state.history["heldout_start"],
-        "heldout_end": state.history.get("heldout_last"),
+        "num_steps": history["plan"]["num_steps"],
+        "num_natural_pairs": history["num_natural"],
+        "num_made_pairs": history["num_made"],
+        "heldout_start": history["heldout_start"],
+        "heldout_end": history.get("heldout_last"),
     }
-    save_checkpoint(out / CHECKPOINT, objective.teacher.network, {**about, "metrics": metrics})
 
 
-def _summary(state: TrainingState, num_steps: int, out: Path, last_check: dict[str, float]) -> RunSummary:
-    start = state.history["heldout_start"]
+def _summary(run: _Run) -> RunSummary:
+    history = run.state.history
     return RunSummary(
-        folder=out,
-        steps=state.step,
-        num_steps=num_steps,
-        heldout_start=start,
-        heldout_end=last_check,
-        num_natural=state.history["num_natural"],
-        num_made=state.history["num_made"],
-        is_collapsed=watch.is_collapsed(start, last_check),
+        folder=run.out,
+        steps=run.state.step,
+        num_steps=run.num_steps,
+        heldout_start=history["heldout_start"],
+        heldout_end=run.last_check,
+        num_natural=history["num_natural"],
+        num_made=history["num_made"],
+        is_collapsed=watch.is_collapsed(history["heldout_start"], run.last_check),
     )

@@ -11,6 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from qualityfm.training.ranks import mean_over_ranks
+
 #: Power floor, as a share of the target's mean power and in absolute scaled units (docs/decisions/0006).
 RELATIVE_FLOOR, ABSOLUTE_FLOOR = 1e-3, 1e-6
 
@@ -33,7 +35,7 @@ def distillation(
     """
     target = ((teacher - center) / teacher_temperature).softmax(-1).detach()
     cross_entropy = -(target * (student / student_temperature).log_softmax(-1)).sum(-1)
-    return (cross_entropy * weight).sum() / weight.sum().clamp(min=1e-6)
+    return (cross_entropy * weight).sum() / mean_over_ranks(weight.sum()).clamp(min=1e-6)
 
 
 def fft_targets(values: Float[Tensor, "batch channel time"], num_bins: int) -> Float[Tensor, "2 batch channel bin"]:
@@ -96,7 +98,7 @@ def short_time_spectra(
     other = ~same_moment[:, None] & usable.any(-1)
     power_other = _mean_where(by_channel, other)
 
-    made_share = same_moment.float().mean()
+    made_share = mean_over_ranks(same_moment.float().mean())
     power_term = made_share * power_same + (1 - made_share) * power_other
 
     agreement = spectrum.real * target_spectrum.real + spectrum.imag * target_spectrum.imag + floor
@@ -118,7 +120,7 @@ def _power(spectrum: Tensor) -> Tensor:
 
 def _mean_where(values: Tensor, where: Tensor) -> Tensor:
     """Return the mean of the chosen values; 0, with a gradient of 0, where none is chosen."""
-    return (values * where).sum() / where.sum().clamp(min=1)
+    return (values * where).sum() / mean_over_ranks(where.sum().float()).clamp(min=1e-6)
 
 
 def cause_loss(

@@ -29,6 +29,10 @@ class Pairs:
     worse: Int[np.ndarray, " pair"]
     is_made: Bool[np.ndarray, " pair"]
 
+    def at(self, places: Int[np.ndarray, " chosen"]) -> Pairs:
+        """Return some of the pairs."""
+        return Pairs(better=self.better[places], worse=self.worse[places], is_made=self.is_made[places])
+
 
 class PairIndex:
     """Finds partners among the rows of a shard set that a run may use.

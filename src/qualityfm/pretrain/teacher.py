@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from qualityfm.models.network import Network
+from qualityfm.training.ranks import mean_over_ranks
 
 
 class Teacher(nn.Module):
@@ -51,6 +52,8 @@ class Teacher(nn.Module):
         momentum: float,
     ) -> None:
         """Move the running means of the teacher's logits. Source: DINO, arXiv 2104.14294, equation 4."""
-        if len(token_logits):
-            self.token_center.lerp_(token_logits.mean(0), 1 - momentum)
-        self.pooled_center.lerp_(pooled_logits.mean(0), 1 - momentum)
+        num_tokens = mean_over_ranks(self.token_center.new_tensor(len(token_logits)))
+        token_sum = mean_over_ranks(token_logits.float().sum(0))
+        if num_tokens > 0:
+            self.token_center.lerp_(token_sum / num_tokens, 1 - momentum)
+        self.pooled_center.lerp_(mean_over_ranks(pooled_logits.float().mean(0)), 1 - momentum)

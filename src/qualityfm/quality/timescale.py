@@ -55,6 +55,5 @@ def _around(
 
 
 def _low_quantile(windows: np.ndarray, axis: int) -> np.ndarray:
-    return np.partition(windows, round(LASTS_QUANTILE * (LASTS_S - 1)), axis=axis).take(
-        round(LASTS_QUANTILE * (LASTS_S - 1)), axis=axis
-    )
+    rank = round(LASTS_QUANTILE * (LASTS_S - 1))
+    return np.asarray(np.partition(windows, rank, axis=axis).take(rank, axis=axis))

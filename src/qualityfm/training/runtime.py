@@ -35,6 +35,18 @@ def start(*, seed: int, threads: int | None, device: str) -> torch.device:
     return found
 
 
+def seed_step(seed: int, step: int, index: int) -> None:
+    """Seed torch's random stream for one step of one process, so that what it draws depends on nothing before.
+
+    Args:
+        seed: Of the run.
+        step: Number of the step.
+        index: Number of the process.
+    """
+    state = np.random.SeedSequence([seed, 3, step, index]).generate_state(1, np.uint64)
+    torch.manual_seed(int(state[0]))
+
+
 def find_device(name: str) -> torch.device:
     """Return a torch device that works here.
 

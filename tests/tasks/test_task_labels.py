@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from qualityfm.errors import TaskError
 from qualityfm.tasks.examples import Example, groups_of
-from qualityfm.tasks.folds import fold_sides, leave_one_out_sides, with_folds
-from qualityfm.tasks.folds import test_side as side_of_test
+from qualityfm.tasks.folds import fold_sides, leave_one_out_sides, train_test_side, with_folds
 from qualityfm.tasks.task import TASKS, custom_task, find_task
 
 ALARMS = """record,alarm,true_alarm,overlap_cluster,split,fold
@@ -84,7 +84,7 @@ def test_folds_keep_a_group_together() -> None:
 
 def test_the_test_side_learns_from_train_alone() -> None:
     examples = [example("a", split="train"), example("b", split="test"), example("c")]
-    side = side_of_test(examples)
+    side = train_test_side(examples)
     assert (side.train.tolist(), side.test.tolist()) == ([0], [1])
 
 

@@ -60,7 +60,7 @@ def leave_one_out_sides(examples: Sequence[Example]) -> list[Side]:
     return [_side(examples, str(group), np.flatnonzero(groups == group)) for group in np.unique(groups)]
 
 
-def test_side(examples: Sequence[Example]) -> Side:
+def train_test_side(examples: Sequence[Example]) -> Side:
     """Return the round that learns from the split `train` and answers the split `test`.
 
     Raises:

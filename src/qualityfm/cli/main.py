@@ -69,6 +69,7 @@ EXTRAS = {
     "uvicorn": "serve",
     "prometheus_client": "serve",
     "onnxruntime": "onnx",
+    "sklearn": "tasks",
 }
 
 

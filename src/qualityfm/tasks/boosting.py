@@ -28,6 +28,8 @@ SETTINGS: dict[str, Any] = {
 }
 #: Inner rounds that thresholds are chosen from.
 INNER_FOLDS = 3
+#: Share of true alarms that the cautious operating point keeps. Our own choice, docs/decisions/0024.
+HELD_SENSITIVITY = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ class Answers:
         rows: Numbers of the examples that were answered, in order.
         score: One probability, or quantity by output, for each of them.
         threshold: From which probability on the answer is yes, chosen in its own training side; NaN for quantities.
+        held: From which probability on an alarm stays on, so that `HELD_SENSITIVITY` is held; chosen likewise.
         train_mean: Mean label of its training side, by output.
         side: Name of the round that answered.
     """
@@ -45,6 +48,7 @@ class Answers:
     rows: Int64[np.ndarray, " answer"]
     score: Float64[np.ndarray, "answer output"]
     threshold: Float64[np.ndarray, " answer"]
+    held: Float64[np.ndarray, " answer"]
     train_mean: Float64[np.ndarray, "answer output"]
     side: tuple[str, ...]
 
@@ -81,16 +85,18 @@ def answer_sides(
         )
     truth, groups = truths(examples), groups_of(examples)
     chosen = SETTINGS | (settings or {})
-    rows, scores, thresholds, means, names = [], [], [], [], []
+    rows, scores, thresholds, held, means, names = [], [], [], [], [], []
     for side in sides:
         known, asked = features[side.train], features[side.test]
         scores.append(_fit(known, truth[side.train], asked, kind, chosen, seed))
-        limit = np.nan
+        limit = stays_on = np.nan
         if kind == "binary":
             inner = inner_answers(known, truth[side.train], groups[side.train], chosen, seed)
             limit = best_threshold(truth[side.train, 0] > 0.5, inner)
+            stays_on = holding_threshold(truth[side.train, 0] > 0.5, inner, HELD_SENSITIVITY)
         rows.append(side.test)
         thresholds.append(np.full(len(side.test), limit))
+        held.append(np.full(len(side.test), stays_on))
         means.append(np.repeat(truth[side.train].mean(axis=0)[None], len(side.test), axis=0))
         names += [side.name] * len(side.test)
     order = np.argsort(np.concatenate(rows), kind="stable")
@@ -98,6 +104,7 @@ def answer_sides(
         rows=np.concatenate(rows)[order],
         score=np.concatenate(scores)[order],
         threshold=np.concatenate(thresholds)[order],
+        held=np.concatenate(held)[order],
         train_mean=np.concatenate(means)[order],
         side=tuple(names[i] for i in order),
     )

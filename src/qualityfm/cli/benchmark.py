@@ -13,10 +13,6 @@ from qualityfm.cli.terminal import progress, remark, say_json, say_table
 from qualityfm.errors import ConfigError, problem
 
 if TYPE_CHECKING:
-    if options.what != "quality":
-        from qualityfm.cli.benchmark_task import run_task
-
-        return run_task(options, _folder(options.data))
     from qualityfm.evidence.quality_benchmark import Bench
 
 EXAMPLES = (
@@ -52,6 +48,10 @@ class Options:
 
 def run(options: Options) -> int:
     """Measure, and print the table."""
+    if options.what != "quality":
+        from qualityfm.cli.benchmark_task import run_task
+
+        return run_task(options, _folder(options.data))
     from qualityfm.evidence.quality_benchmark import PARTS, QUICK, Bench, BenchmarkSize, benchmark_quality
     from qualityfm.evidence.quality_kept import plain_row
     from qualityfm.evidence.quality_report import misses_aim, write_report

@@ -1,4 +1,4 @@
-"""`qualityfm benchmark`: measure quality scores on public recordings and print one table."""
+"""`qualityfm benchmark`: measure quality scores, or the baselines of a clinical task, on public recordings."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "qualityfm benchmark quality --data /data/physionet --out runs/quality",
     "qualityfm benchmark quality --quick --model qualityfm-tiny --json",
+    "qualityfm benchmark vt --data /data/physionet --out runs/vt",
 )
 
 
@@ -25,8 +26,8 @@ EXAMPLES = (
 class Options:
     """Options of `benchmark`."""
 
-    what: tyro.conf.Positional[Literal["quality"]]
-    """What to measure: quality, the score of each second."""
+    what: tyro.conf.Positional[Literal["quality", "vt", "alarm", "af", "abp"]]
+    """What to measure: quality, the score of each second; or the baselines of a task: vt, alarm, af, abp."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder that holds mitdb, nstdb, cudb, challenge2011, challenge2015 and ppg_wearable; else what QUALITYFM_DATA
     says."""
@@ -36,15 +37,21 @@ class Options:
     """Fold of challenge2015 that the model has not learnt from: the only one whose pulses it is shown."""
     quick: bool = False
     """A small part of everything, in about a minute; its intervals are wide."""
+    test: bool = False
+    """vt, alarm: answer the split `test` instead of the folds of `train`. Choose nothing by it."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder to write table.json, table.csv and report.html into. Finished parts are kept there too: a run that was
-    stopped goes on where it was."""
+    stopped goes on where it was. Tasks write report.html, scores.csv and their features."""
     json: bool = False
     """Print the figures as JSON."""
 
 
 def run(options: Options) -> int:
     """Measure, and print the table."""
+    if options.what != "quality":
+        from qualityfm.cli.benchmark_task import run_task
+
+        return run_task(options, _folder(options.data))
     from qualityfm.evidence.quality_benchmark import PARTS, QUICK, Bench, BenchmarkSize, benchmark_quality
     from qualityfm.evidence.quality_kept import plain_row
     from qualityfm.evidence.quality_report import misses_aim, write_report

@@ -70,6 +70,7 @@ EXTRAS = {
     "prometheus_client": "serve",
     "onnxruntime": "onnx",
     "huggingface_hub": "hub",
+    "sklearn": "tasks",
 }
 
 

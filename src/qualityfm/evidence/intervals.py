@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
-from scipy.stats import rankdata
+from jaxtyping import Shaped
 
 from qualityfm.errors import TaskError, problem
+from qualityfm.tasks.metrics import auc
+
+__all__ = ["Estimate", "auc", "bootstrap"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,22 +30,6 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-def auc(is_positive: Bool[np.ndarray, " sample"], score: Float[np.ndarray, " sample"]) -> float:
-    """Return the area under the ROC curve; NaN where one class is missing. Ties count half.
-
-    Source: Mann-Whitney statistic; Hanley and McNeil, Radiology 143(1):29, 1982.
-
-    Example:
-        >>> auc(np.array([False, False, True]), np.array([0.1, 0.4, 0.8]))
-        1.0
-    """
-    num_positive, num_negative = int(is_positive.sum()), int((~is_positive).sum())
-    if not num_positive or not num_negative:
-        return float("nan")
-    ranks = rankdata(score)
-    return float((ranks[is_positive].sum() - num_positive * (num_positive + 1) / 2) / (num_positive * num_negative))
 
 
 def bootstrap(

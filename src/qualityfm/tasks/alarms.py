@@ -1,0 +1,78 @@
+"""Bedside alarms: was there really an arrhythmia? Labels and windows; nothing after the alarm enters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from qualityfm.tasks.examples import Example
+from qualityfm.tasks.tables import fold_of, number_of, read_labels, record_path, refuse, split_of, truth_of
+
+#: The alarm sounds at this second of a record. Source: Clifford et al., CinC 2015:273; VTaC, 10.13026/8td2-g363.
+ALARM_AT_S = 300.0
+#: Real-time protocol: the last 10 s before the alarm. Source: as above.
+WINDOW_S = 10.0
+
+ASYSTOLE, BRADYCARDIA, TACHYCARDIA = "Asystole", "Bradycardia", "Tachycardia"
+VF, VT = "Ventricular_Flutter_Fib", "Ventricular_Tachycardia"
+ALARM_KINDS = (ASYSTOLE, BRADYCARDIA, TACHYCARDIA, VF, VT)
+
+#: Records whose numbers differ by no more than this may be one patient, where the archive names no patients. Measured:
+#: all known overlaps of the 2015 challenge lie within it, docs/decisions/0024.
+MAX_NEIGHBOUR = 6
+
+
+def alarm_examples(data: Path, labels: Path | None, *, only: tuple[str, ...] = ALARM_KINDS) -> list[Example]:
+    """Return the last 10 s before each alarm.
+
+    Args:
+        data: Folder of WFDB records, or one that holds them in `records`.
+        labels: Table with record, alarm, true_alarm; optional subject, fold, split, overlap_cluster, and alarm_s where
+            the alarm does not sound at 300 s. None: `records.csv` in the folder.
+        only: Kinds of alarm that are wanted.
+
+    Raises:
+        TaskError: The table cannot be used, or holds no such alarm.
+    """
+    path = labels or data / "records.csv"
+    rows = read_labels(path, ("record", "alarm", "true_alarm"))
+    examples = [_example(data, row, f"{path} line {n}") for n, row in enumerate(rows, 2) if row["alarm"] in only]
+    if not examples:
+        found = sorted({row["alarm"] for row in rows})[:8]
+        raise refuse("no alarms", path, "alarm", found, f"one of {', '.join(only)}")
+    return examples
+
+
+def _example(data: Path, row: Mapping[str, str], where: str) -> Example:
+    alarm_s = number_of(row, "alarm_s", where, ALARM_AT_S)
+    if alarm_s <= 0:
+        raise refuse("wrong label", where, "alarm_s", alarm_s, "a time above 0 s")
+    truth = truth_of(row, "true_alarm", where)
+    has_subject = "subject" in row
+    subject = (row["subject"] or None) if has_subject else None
+    cluster = row.get("overlap_cluster") or None
+    return Example(
+        recording=record_path(data, row["record"], where),
+        name=row["record"],
+        start_s=max(0.0, alarm_s - WINDOW_S),
+        length_s=min(WINDOW_S, alarm_s),
+        subject=subject,
+        group=subject if has_subject else (f"cluster {cluster}" if cluster else row["record"]),
+        label=None if truth is None else (truth,),
+        kind=row["alarm"],
+        fold=fold_of(row, where),
+        split=split_of(row),
+        number=None if has_subject else record_number(row["record"]),
+    )
+
+
+def record_number(name: str) -> int | None:
+    """Return the number in a record's name, which follows the patient; None without one.
+
+    Example:
+        >>> record_number("v131l"), record_number("noise")
+        (131, None)
+    """
+    found = re.search(r"\d{1,9}", Path(name).name)
+    return int(found[0]) if found else None

@@ -5,8 +5,8 @@ import pytest
 
 from qualityfm.finetune.body import Body, plain_resnet
 from qualityfm.finetune.data import WindowSet
-from qualityfm.finetune.fit import Question
 from qualityfm.models.config import ModelConfig
+from qualityfm.models.question import Question
 from qualityfm.records import ChannelKind
 from qualityfm.segments import SegmentConfig
 from qualityfm.tasks.examples import Example

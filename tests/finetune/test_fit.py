@@ -33,7 +33,9 @@ def test_attention_may_pool_the_tokens(pretrained, question, windows, unseen):
 
 
 def test_several_inner_folds_calibrate_on_every_patient(pretrained, question, windows):
-    fitted = fit_task(pretrained, question, windows, dataclasses.replace(QUICK, how="full", inner_folds=3, max_epochs=2))
+    fitted = fit_task(
+        pretrained, question, windows, dataclasses.replace(QUICK, how="full", inner_folds=3, max_epochs=2)
+    )
     assert fitted.operating.num_fitted == len(windows)
 
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from qualityfm.errors import TaskError
 from qualityfm.tasks.examples import Example, groups_of
 from qualityfm.tasks.folds import fold_sides, leave_one_out_sides, with_folds

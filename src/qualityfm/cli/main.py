@@ -46,6 +46,8 @@ VERBS = {
     "export": Verb("export", "Write a data set as Parquet tables that others read."),
     "import": Verb("import_", "Make a data set from exported Parquet tables."),
     "pretrain": Verb("pretrain", "Pre-train a model on a data set; resumes an interrupted run."),
+    "finetune": Verb("finetune", "Teach a model a clinical task from labels, or cross-validate it."),
+    "evaluate": Verb("evaluate", "Measure a fine-tuned model on labelled recordings."),
     "score": Verb("score", "Write the quality of a recording, or of a folder of them, as a table."),
     "report": Verb("report", "Write an HTML report of one recording's quality."),
     "benchmark": Verb("benchmark", "Measure the classical score on public recordings, beside its peers."),

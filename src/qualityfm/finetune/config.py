@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from qualityfm.errors import ConfigError, problem
@@ -80,6 +80,17 @@ class FinetuneConfig:
             self._require(field, 0 <= getattr(self, field) < math.inf, "a number of at least 0")
         self._require("inner_share", 0 < self.inner_share < 1, "0 < x < 1")
         self._require("sensitivity", 0 < self.sensitivity < 1, "0 < x < 1")
+
+    def for_untrained(self) -> FinetuneConfig:
+        """Return the settings for a body without pre-training: every layer at one, higher rate, and more patience."""
+        return replace(
+            self,
+            learning_rate=5 * self.learning_rate,
+            layer_decay=1.0,
+            head_rate=1.0,
+            max_epochs=2 * self.max_epochs,
+            patience=2 * self.patience,
+        )
 
     def _require(self, field: str, holds: bool, expected: str) -> None:
         if not holds:

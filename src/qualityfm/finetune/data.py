@@ -50,6 +50,10 @@ class WindowSet:
         """
         return np.asarray(groups_of(self.examples))
 
+    def at(self, numbers: Int[np.ndarray, " chosen"]) -> WindowSet:
+        """Return the windows at some places, in ascending order."""
+        return self.chosen(np.isin(np.arange(len(self)), numbers))
+
     def chosen(self, which: Bool[np.ndarray, " example"]) -> WindowSet:
         """Return the windows at the places that are true."""
         return WindowSet(

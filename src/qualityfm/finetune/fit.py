@@ -8,48 +8,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from qualityfm.config import to_plain
 from qualityfm.errors import TaskError, problem
 from qualityfm.finetune.body import Body
 from qualityfm.finetune.config import FinetuneConfig
 from qualityfm.finetune.data import WindowSet
-from qualityfm.finetune.inner import inner_parts
+from qualityfm.finetune.inner import InnerSide, inner_sides
 from qualityfm.finetune.learn import Learned, Report, learn, outputs_of
-from qualityfm.finetune.losses import Answer
-from qualityfm.finetune.operating import OperatingPoint, Rule, fit_binary, fit_classes
+from qualityfm.models.operating import OperatingPoint, fit_binary, fit_classes
+from qualityfm.models.question import Question
 from qualityfm.models.task_head import TaskHeadConfig
 from qualityfm.models.task_network import TaskNetwork
-from qualityfm.records import ChannelKind
 
 #: Ridges that a probe may choose from, in steps of the configured one.
 RIDGE_STEPS = (0.1, 1.0, 10.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What a head is asked.
-
-    Attributes:
-        task: Name of the task.
-        answer: What its outputs are.
-        outputs: Name of each number of an answer; for several classes of each class.
-        window_s: Length of a window, s.
-        kinds: Kinds of examples that the head tells apart, such as alarm types.
-        hidden: Channels that the model must not see.
-        rule: What the threshold serves.
-        unit: Of a quantity.
-    """
-
-    task: str
-    answer: Answer
-    outputs: tuple[str, ...]
-    window_s: float
-    kinds: tuple[str, ...] = ()
-    hidden: tuple[ChannelKind, ...] = ()
-    rule: Rule = "balanced"
-    unit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +54,12 @@ class Fitted:
 
     def card(self) -> dict[str, Any]:
         """Return the plain values that using the model needs."""
-        operating = None if self.operating is None else to_plain(self.operating)
-        head = self.network.head
+        is_regression = self.question.answer == "regression"
         return {
             "name": self.question.task,
-            **{k: v for k, v in to_plain(self.question).items() if k != "task"},
-            "operating": operating,
-            "train_mean": head.output_center.tolist() if self.question.answer == "regression" else None,
+            "question": to_plain(self.question),
+            "operating": None if self.operating is None else to_plain(self.operating),
+            "train_mean": self.network.head.output_center.tolist() if is_regression else None,
         }
 
 
@@ -119,23 +92,34 @@ def fit_task(
     _require_labels(windows, question)
     groups = windows.groups
     num_parts = config.inner_folds if config.inner_folds > 1 else max(2, round(1 / config.inner_share))
-    parts = inner_parts(groups, _balanced_by(windows, question), num_parts, config.seed)
-    used = parts if config.how == "probe" or config.inner_folds > 1 else parts[:1]
-    config = _choose_ridge(body, question, windows, parts, config)
+    sides = inner_sides(windows.examples, _balanced_by(windows, question), num_parts, config.seed)
+    used = sides if config.how == "probe" or config.inner_folds > 1 else sides[:1]
+    is_trained = body.weights is not None
+    config = _choose_ridge(body, question, windows, sides[0], config)
     outputs = np.full((len(windows), len(question.outputs)), np.nan)
     network, learned = None, []
-    for part in used:
+    for side in used:
         network = _new_network(body, question, config)
-        inner, watched = windows.chosen(~part), windows.chosen(part)
-        learned.append(learn(network, question.answer, inner, config, watched=watched, report=report))
-        outputs[part] = outputs_of(network, watched).numpy()
+        inner, watched = windows.chosen(side.train), windows.chosen(side.watched)
+        learned.append(
+            learn(network, question.answer, inner, config, is_trained=is_trained, watched=watched, report=report)
+        )
+        outputs[side.watched] = outputs_of(network, watched).numpy()
     assert network is not None  # there are at least two parts
     seen = np.isfinite(outputs).all(axis=1)
     operating = _operating_point(outputs[seen], windows.truth[seen], question, config)
     best_epoch = int(np.median([one.best_epoch for one in learned]))
     if len(used) > 1:
         network = _new_network(body, question, config)
-        learn(network, question.answer, windows, config, num_epochs=best_epoch, report=report)
+        learn(
+            network,
+            question.answer,
+            windows,
+            config,
+            is_trained=is_trained,
+            num_epochs=best_epoch,
+            report=report,
+        )
     return Fitted(
         question=question,
         network=network.eval(),
@@ -208,13 +192,13 @@ def _choose_ridge(
     body: Body,
     question: Question,
     windows: WindowSet,
-    parts: Sequence[Bool[np.ndarray, " example"]],
+    side: InnerSide,
     config: FinetuneConfig,
 ) -> FinetuneConfig:
     """Return the settings with the ridge whose probe is best on the first patients set aside."""
     if body.weights is None and config.how != "probe":
         return config  # an untrained body's features are about to change anyway
-    inner, watched = windows.chosen(~parts[0]), windows.chosen(parts[0])
+    inner, watched = windows.chosen(side.train), windows.chosen(side.watched)
     losses = []
     candidates = [config.ridge * step for step in RIDGE_STEPS]
     for ridge in candidates:

@@ -17,9 +17,11 @@ from qualityfm.errors import FormatError, problem
 from qualityfm.finetune.augment import change
 from qualityfm.finetune.config import FinetuneConfig
 from qualityfm.finetune.data import WindowSet
-from qualityfm.finetune.losses import Answer, class_weights, task_loss
+from qualityfm.finetune.losses import class_weights, task_loss
 from qualityfm.finetune.probe import fit_probe
 from qualityfm.models.low_rank import add_low_rank, fold_low_rank
+from qualityfm.models.question import Answer
+from qualityfm.models.task_head import MIN_SPREAD
 from qualityfm.models.task_network import TaskNetwork
 from qualityfm.training.schedule import warmup_cosine
 
@@ -52,6 +54,7 @@ def learn(
     windows: WindowSet,
     config: FinetuneConfig,
     *,
+    is_trained: bool = True,
     watched: WindowSet | None = None,
     num_epochs: int | None = None,
     report: Report | None = None,
@@ -63,6 +66,7 @@ def learn(
         answer: What the outputs are.
         windows: To learn from; all have labels.
         config: How.
+        is_trained: Whether the body was pre-trained, so that a probe of its features is a good start.
         watched: Windows of other patients: training stops when their loss no longer falls, and goes back to the best.
         num_epochs: Without `watched`: how many epochs to train.
         report: Called after each epoch.
@@ -70,7 +74,9 @@ def learn(
     Raises:
         FormatError: The loss is not finite.
     """
-    _start(network, answer, windows, config)
+    _set_units(network, answer, windows)
+    if is_trained or config.how == "probe":
+        _start_from_probe(network, answer, windows, config)
     losses = [] if watched is None else [_loss_on(network, answer, watched)]
     if config.how == "probe":
         return Learned(best_epoch=0, losses=tuple(losses))
@@ -98,17 +104,25 @@ def learn(
     return Learned(best_epoch=best_epoch, losses=tuple(losses))
 
 
-def _start(network: TaskNetwork, answer: Answer, windows: WindowSet, config: FinetuneConfig) -> None:
-    """Set the units of the outputs and fit the head on the body's features.
+def _set_units(network: TaskNetwork, answer: Answer, windows: WindowSet) -> None:
+    """Set the units in which the head gives quantities, and those of the levels; pooled features stay as they are."""
+    head = network.head
+    num_levels = windows.levels.shape[1]
+    with torch.no_grad():
+        head.center[-num_levels:] = torch.from_numpy(windows.levels.mean(axis=0))
+        head.spread[-num_levels:] = torch.from_numpy(windows.levels.std(axis=0)).clamp(min=MIN_SPREAD)
+        if answer == "regression":
+            head.output_center.copy_(torch.from_numpy(np.nanmean(windows.truth, axis=0)))
+            head.output_spread.copy_(torch.from_numpy(np.nanstd(windows.truth, axis=0)).clamp(min=MIN_SPREAD))
+
+
+def _start_from_probe(network: TaskNetwork, answer: Answer, windows: WindowSet, config: FinetuneConfig) -> None:
+    """Fit the head on the body's features.
 
     Source: Kumar et al., Fine-Tuning can Distort Pretrained Features, ICLR (2022): a probe first.
     """
     head = network.head
     truth = torch.from_numpy(windows.truth).float()
-    if answer == "regression":
-        with torch.no_grad():
-            head.output_center.copy_(torch.from_numpy(np.nanmean(windows.truth, axis=0)))
-            head.output_spread.copy_(torch.from_numpy(np.nanstd(windows.truth, axis=0)).clamp(min=1e-3))
     weight = class_weights(answer, truth, config.balanced)
     features = torch.cat(list(_each_features(network, windows)))
     kind = torch.from_numpy(windows.kind)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from torch import Tensor
 
-Answer = Literal["binary", "multiclass", "regression"]
+from qualityfm.models.question import Answer
 
 
 def task_loss(

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from qualityfm.finetune.losses import Answer, task_loss
+from qualityfm.finetune.losses import task_loss
+from qualityfm.models.question import Answer
 from qualityfm.models.task_head import TaskHead
 
 #: Steps of the quasi-Newton method; it stops before where the gradient vanishes.

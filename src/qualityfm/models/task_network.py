@@ -44,6 +44,10 @@ class TaskNetwork(nn.Module):
         shape: Body and head.
     """
 
+    #: A fine-tuned body no longer fits the heads of pre-training.
+    quality: None = None
+    causes: None = None
+
     def __init__(self, segments: SegmentConfig, config: ModelConfig, shape: TaskShape) -> None:
         super().__init__()
         self.segments = segments

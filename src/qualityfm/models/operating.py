@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -11,11 +10,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, softmax
 
 from qualityfm.models.calibration import fit_logistic
+from qualityfm.models.question import Rule
 
 #: What a missed true alarm costs against a false one. Source: Clifford et al., CinC 2015:273.
 MISSED_COST = 5.0
-
-Rule = Literal["challenge", "balanced"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,14 +82,15 @@ class FinetuneConfig:
         self._require("sensitivity", 0 < self.sensitivity < 1, "0 < x < 1")
 
     def for_untrained(self) -> FinetuneConfig:
-        """Return the settings for a body without pre-training: every layer at one, higher rate, and more patience."""
+        """Return the settings for a body without pre-training: every layer at one, higher rate, and more steps."""
         return replace(
             self,
             learning_rate=5 * self.learning_rate,
             layer_decay=1.0,
             head_rate=1.0,
+            batch_size=max(1, self.batch_size // 2),
             max_epochs=2 * self.max_epochs,
-            patience=2 * self.patience,
+            patience=3 * self.patience,
         )
 
     def _require(self, field: str, holds: bool, expected: str) -> None:

@@ -6,6 +6,7 @@ import torch
 
 from qualityfm.errors import TaskError
 from qualityfm.finetune.config import FinetuneConfig
+from qualityfm.finetune.features import body_features
 from qualityfm.finetune.fit import fit_task
 from qualityfm.tasks.metrics import auc
 
@@ -115,3 +116,10 @@ def test_examples_without_a_patient_are_refused(pretrained, question, windows):
 def test_an_untrained_body_gets_no_adapter(resnet, question, windows):
     with pytest.raises(TaskError, match="no adapter"):
         fit_task(resnet, question, windows, dataclasses.replace(QUICK, how="adapter"))
+
+
+def test_features_of_a_frozen_body_depend_on_each_window_alone(pretrained, windows):
+    together = body_features(pretrained, windows)
+    alone = body_features(pretrained, windows.at(np.array([7])))
+    assert together.shape == (48, 3 * 16 + 6)
+    assert alone[0] == pytest.approx(together[7], abs=1e-4)

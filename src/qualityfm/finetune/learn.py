@@ -124,7 +124,7 @@ def _start_from_probe(network: TaskNetwork, answer: Answer, windows: WindowSet, 
     head = network.head
     truth = torch.from_numpy(windows.truth).float()
     weight = class_weights(answer, truth, config.balanced)
-    features = torch.cat(list(_each_features(network, windows)))
+    features = torch.cat(list(each_features(network, windows)))
     kind = torch.from_numpy(windows.kind)
     fit_probe(head, answer, features, kind, _standard(network, answer, truth), weight, config.ridge)
 
@@ -135,7 +135,8 @@ def _standard(network: TaskNetwork, answer: Answer, truth: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _each_features(network: TaskNetwork, windows: WindowSet) -> Iterator[Tensor]:
+def each_features(network: TaskNetwork, windows: WindowSet) -> Iterator[Tensor]:
+    """Yield what the head sees of windows, batch by batch, [batch feature]; the network is in evaluation mode then."""
     network.eval()
     for first in range(0, len(windows), SCORE_BATCH):
         part = slice(first, first + SCORE_BATCH)
@@ -148,7 +149,7 @@ def outputs_of(network: TaskNetwork, windows: WindowSet) -> Float[Tensor, "examp
     """Return the outputs of a network for windows: logits, or values in units of the head's spread."""
     parts = []
     kind = torch.from_numpy(windows.kind)
-    for number, features in enumerate(_each_features(network, windows)):
+    for number, features in enumerate(each_features(network, windows)):
         part = slice(number * SCORE_BATCH, (number + 1) * SCORE_BATCH)
         parts.append(network.head.map(network.head.standardise(features), kind[part]))
     return torch.cat(parts)

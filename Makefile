@@ -42,7 +42,7 @@ endif
 	@touch $@
 
 $(DEVELOPMENT): $(RUNTIME)
-	$(PIP) install --quiet -c constraints.txt -e '.[torch,formats,remote,ray,dev]'
+	$(PIP) install --quiet -c constraints.txt -e '.[torch,formats,remote,ray,serve,dev]'
 	@touch $@
 
 demo: $(RUNTIME)

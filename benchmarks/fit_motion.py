@@ -20,10 +20,11 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from qualityfm.evidence.quality_data import RATE_HZ, one_channel, read_rows, train_blocks
 from qualityfm.quality import judge_channels
 from qualityfm.records import Cause, ChannelKind
-from qualityfm.segments import SegmentConfig, cut_block, resample
+from qualityfm.segments import SegmentConfig, cut_block
 from qualityfm.sources import open_recording
 from qualityfm.waveform.line import signal_power
 from qualityfm.waveform.noise import NoiseBank
+from qualityfm.waveform.resampling import resample
 from qualityfm.waveform.rhythm import RHYTHMS
 from qualityfm.waveform.simulate import SimulationConfig, simulate
 

@@ -112,43 +112,20 @@ def spoiled_copies(
     return scaled.values, copies, np.concatenate(quality)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="shipped name, run folder or checkpoint folder")
-    parser.add_argument("--fold", type=int, default=4, help="fold of challenge2015 `train` that was held out")
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    arguments = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    data = Path(os.environ["QUALITYFM_DATA"])
-    with (data / "challenge2015" / "records.csv").open(encoding="utf-8-sig") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-    number = {row["record"]: int("".join(filter(str.isdigit, row["record"]))) for row in rows}
-    held = {row["record"] for row in rows if int(row["fold"]) == arguments.fold}
-    near = {r for r in number if r not in held and min(abs(number[r] - number[h]) for h in held) <= NEIGHBOUR_NUMBERS}
-    rows = [row for row in rows if row["record"] not in near]
+def probe_scores(model: str, fold: int) -> dict[str, dict[str, list]]:
+    """Return, for each probe, the held-out samples: their record (groups), truth, and score of each contestant.
 
-    trained = load_model(arguments.model)
+    Args:
+        model: Shipped name, run folder or checkpoint folder.
+        fold: Fold of challenge2015 `train` that was held out.
+    """
+    data = Path(os.environ["QUALITYFM_DATA"])
+    rows, held = fold_records(data, fold)
+    trained = load_model(model)
     torch.manual_seed(0)
     untrained = Predictor(Network(trained.segments, trained.network.config).eval(), {"name": "untrained"})
-    rate_hz = trained.segments.sample_rate_hz
-    bank = load_noise(data / "nstdb", sample_rate_hz=rate_hz, seed=0, part="evaluation")
-    artefacts = corruption_for(trained.segments)
-    recorded = {f"{c}_probability": 0.5 if c in ("noise", "motion", "baseline") else 0.0 for c in ARTEFACT_WORDS}
-    noise = replace(artefacts, **recorded, whole_probability=1.0)
-    rng = np.random.default_rng(0)
-    samples: dict[str, list[tuple]] = {"noise": [], "artefacts": [], "alarm": []}  # record, values, label, baseline
-    for row in rows:
-        record = row["record"]
-        recording = open_recording(data / "challenge2015" / "records" / record)
-        block = cut_block(recording, trained.segments)
-        for name, settings, least in (("noise", noise, GRADE_CUTS["B"]), ("artefacts", artefacts, 0.0)):
-            clean, spoiled, quality = spoiled_copies(block, bank, rng, settings, least)
-            labels = [False] * len(clean) + [True] * len(spoiled)
-            samples[name] += zip([record] * len(labels), [*clean, *spoiled], labels, 1 - quality, strict=True)
-        samples["alarm"].append((record, alarm_segment(recording, trained), row["true_alarm"] == "1", row["alarm"]))
-
-    figures = {"model": trained.name, "fold": arguments.fold, "records": len(rows), "left_out_as_neighbours": len(near)}
-    for name, entries in samples.items():
+    found = {}
+    for name, entries in probe_samples(data, rows, trained).items():
         groups, x, y, baseline = (np.array(column) for column in zip(*entries, strict=True))
         test = np.isin(groups, list(held))
         if name == "alarm":  # share of true alarms of that type in the training folds
@@ -156,13 +133,58 @@ def main() -> None:
         scores = {
             "trained": probe(features(trained, x), y, groups, test),
             "untrained": probe(features(untrained, x), y, groups, test),
-            "baseline": baseline[test],
+            "baseline": baseline[test].astype(float),
         }
-        truth = y[test]
+        found[name] = {key: v.tolist() for key, v in {"groups": groups[test], "truth": y[test], **scores}.items()}
+    return found
+
+
+def fold_records(data: Path, fold: int) -> tuple[list[dict[str, str]], set[str]]:
+    """Return the rows of records.csv that take part, and the names of those held out."""
+    with (data / "challenge2015" / "records.csv").open(encoding="utf-8-sig") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    number = {row["record"]: int("".join(filter(str.isdigit, row["record"]))) for row in rows}
+    held = {row["record"] for row in rows if int(row["fold"]) == fold}
+    near = {r for r in number if r not in held and min(abs(number[r] - number[h]) for h in held) <= NEIGHBOUR_NUMBERS}
+    return [row for row in rows if row["record"] not in near], held
+
+
+def probe_samples(data: Path, rows: list[dict[str, str]], predictor: Predictor) -> dict[str, list[tuple]]:
+    """Return what each probe sees: record, scaled segment, label and baseline of every sample."""
+    segments = predictor.segments
+    bank = load_noise(data / "nstdb", sample_rate_hz=segments.sample_rate_hz, seed=0, part="evaluation")
+    artefacts = corruption_for(segments)
+    recorded = {f"{c}_probability": 0.5 if c in ("noise", "motion", "baseline") else 0.0 for c in ARTEFACT_WORDS}
+    noise = replace(artefacts, **recorded, whole_probability=1.0)
+    rng = np.random.default_rng(0)
+    samples: dict[str, list[tuple]] = {"noise": [], "artefacts": [], "alarm": []}
+    for row in rows:
+        record = row["record"]
+        recording = open_recording(data / "challenge2015" / "records" / record)
+        block = cut_block(recording, segments)
+        for name, settings, least in (("noise", noise, GRADE_CUTS["B"]), ("artefacts", artefacts, 0.0)):
+            clean, spoiled, quality = spoiled_copies(block, bank, rng, settings, least)
+            labels = [False] * len(clean) + [True] * len(spoiled)
+            samples[name] += zip([record] * len(labels), [*clean, *spoiled], labels, 1 - quality, strict=True)
+        samples["alarm"].append((record, alarm_segment(recording, predictor), row["true_alarm"] == "1", row["alarm"]))
+    return samples
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="shipped name, run folder or checkpoint folder")
+    parser.add_argument("--fold", type=int, default=4, help="fold of challenge2015 `train` that was held out")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    arguments = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    figures: dict[str, object] = {"model": arguments.model, "fold": arguments.fold}
+    for name, found in probe_scores(arguments.model, arguments.fold).items():
+        groups, truth = np.array(found["groups"]), np.array(found["truth"])
+        scores = {label: np.array(found[label]) for label in ("trained", "untrained", "baseline")}
         areas = {label: lambda chosen, s=s: auc(truth[chosen], s[chosen]) for label, s in scores.items()}  # noqa: B023
         areas["gain"] = lambda chosen, a=dict(areas): a["trained"](chosen) - a["untrained"](chosen)
-        figures[name] = {label: str(bootstrap(area, groups[test])) for label, area in areas.items()}
-        figures[name]["test_samples"] = int(test.sum())
+        intervals = {label: str(bootstrap(area, groups)) for label, area in areas.items()}
+        figures[name] = {**intervals, "test_samples": len(truth)}
     print(json.dumps(figures, indent=1))
     if arguments.out:
         arguments.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

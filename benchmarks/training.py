@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import time
+from dataclasses import replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,16 +21,17 @@ from qualityfm.models.network import Network
 from qualityfm.pretrain.batches import PairBatch
 from qualityfm.pretrain.objective import Objective
 from qualityfm.pretrain.preset import Preset, load_preset
+from qualityfm.records import Cause
 
 
 def matmul_rate(size: int = 1536, repeats: int = 8) -> float:
     """Return the floating-point operations per second of a large float32 matrix product."""
     a, b = torch.randn(2, size, size)
     a @ b
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(repeats):
         a @ b
-    return 2 * size**3 * repeats / (time.perf_counter() - began)
+    return 2 * size**3 * repeats / (time.process_time() - began)
 
 
 def random_batch(preset: Preset, batch_size: int) -> PairBatch:
@@ -38,22 +40,24 @@ def random_batch(preset: Preset, batch_size: int) -> PairBatch:
     shape = (batch_size, len(segments.channels))
     values = torch.randn(*shape, segments.num_samples)
     hidden = None
-    if preset.model.tokens == "patches":
-        hidden = torch.rand(batch_size, segments.num_samples // preset.model.patch_samples) < 0.3
+    if preset.model.tokens != "convolution":
+        hidden = torch.rand(batch_size, -(-segments.num_samples // preset.model.patch_samples)) < 0.3
     return PairBatch(
         better=values,
         worse=values.clone(),
         clean=values,
         same_moment=torch.arange(batch_size) % 2 == 0,
         quality=torch.rand(*shape, segments.num_seconds),
+        causes=torch.rand(*shape, segments.num_seconds, len(Cause.learnable())) < 0.1,
         has_quality=torch.ones(*shape, segments.num_seconds, dtype=torch.bool),
         hidden=hidden,
     )
 
 
-def measure(name: str, batch_size: int, num_steps: int) -> dict[str, object]:
-    """Return the figures of one preset."""
+def measure(name: str, batch_size: int, num_steps: int, changes: dict[str, object]) -> dict[str, object]:
+    """Return the figures of one preset with other settings of the model."""
     preset = load_preset(name)
+    preset = replace(preset, model=replace(preset.model, **changes))
     objective = Objective(Network(preset.segments, preset.model), preset.pretrain)
     optimizer = torch.optim.AdamW(objective.student_parameters())
     batch = random_batch(preset, batch_size)
@@ -69,12 +73,13 @@ def measure(name: str, batch_size: int, num_steps: int) -> dict[str, object]:
     rates, peaks = [], []
     for _ in range(num_steps):
         peaks.append(matmul_rate())
-        began = time.perf_counter()
+        began = time.process_time()
         step()
-        rates.append(1 / (time.perf_counter() - began))
+        rates.append(1 / (time.process_time() - began))
     rate, peak = sorted(rates)[num_steps // 2], sorted(peaks)[num_steps // 2]
     return {
         "preset": name,
+        **changes,
         "parameters": objective.network.num_parameters,
         "batch": batch_size,
         "threads": torch.get_num_threads(),
@@ -90,10 +95,11 @@ def main() -> None:
     parser.add_argument("presets", nargs="+", help="such as qualityfm-tiny")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=7, help="measured steps; the median counts")
+    parser.add_argument("--model", default="{}", help='other settings of the model, such as {"tokens": "channels"}')
     arguments = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     for name in arguments.presets:
-        print(json.dumps(measure(name, arguments.batch, arguments.steps)), flush=True)
+        print(json.dumps(measure(name, arguments.batch, arguments.steps, json.loads(arguments.model))), flush=True)
 
 
 if __name__ == "__main__":

@@ -278,9 +278,11 @@ class QualityScore:
 
     @cached_property
     def segments(self) -> list[dict[str, Any]]:
-        """One row for each segment: recording, segment, start_s, quality, grade, uses, each channel's mean quality.
+        """One row for each segment: recording, segment, start_s, quality, grade, uses, causes, means of its channels.
 
-        With a model, `model_<channel>` is the mean of its estimate beside `quality_<channel>`.
+        `causes` names what speaks against each channel and for how many seconds, most of them first, such as
+        `PLETH baseline 28 s, motion 3 s`; `quality_<channel>` is its mean quality. With a model, `model_<channel>`
+        is the mean of its estimate.
         """
         rows = []
         grades = self.grades
@@ -295,6 +297,7 @@ class QualityScore:
             }
             if self.usable:
                 row["usable_for"] = ", ".join(use for use, is_usable in self.usable.items() if is_usable[s])
+            row["causes"] = self._causes_in_words(s, num_seconds)
             for c, name in enumerate(self.names):
                 if name is not None:
                     row[f"quality_{name}"] = round(float(self.quality[s, c, :num_seconds].mean()), 4)
@@ -302,6 +305,19 @@ class QualityScore:
                         row[f"model_{name}"] = round(float(self.model_quality[s, c, :num_seconds].mean()), 4)
             rows.append(row)
         return rows
+
+    def _causes_in_words(self, segment: int, num_seconds: int) -> str:
+        """Return the causes of each channel of a segment with their seconds, the most frequent first."""
+        parts = []
+        for c, name in enumerate(self.names):
+            if name is None:
+                continue
+            flags = self.causes[segment, c, :num_seconds]
+            counts = {cause.words: int(((flags & int(cause)) > 0).sum()) for cause in Cause if cause}
+            ordered = sorted(((n, words) for words, n in counts.items() if n), key=lambda pair: (-pair[0], pair[1]))
+            if ordered:
+                parts.append(f"{name} " + ", ".join(f"{words} {n} s" for n, words in ordered))
+        return "; ".join(parts)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return `seconds` as a pandas frame."""
@@ -355,7 +371,8 @@ class QualityScore:
         for row in self.segments[:8]:
             means = "  ".join(f"{n} {row[f'quality_{n}']:.2f}" for n in self.names if n)
             uses = f"   usable for {row['usable_for'] or 'nothing'}" if self.usable else ""
-            lines.append(f"{row['start_s']:8.1f} s  {row['grade']}  {row['quality']:.2f}   {means}{uses}")
+            causes = f"   {row['causes']}" if row["causes"] else ""
+            lines.append(f"{row['start_s']:8.1f} s  {row['grade']}  {row['quality']:.2f}   {means}{uses}{causes}")
         if len(self.segments) > 8:
             lines.append(f"... and {len(self.segments) - 8} more")
         return "\n  ".join(lines)

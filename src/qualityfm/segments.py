@@ -16,10 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from qualityfm.errors import ConfigError, SignalError, problem
 from qualityfm.records import ChannelKind, Recording, Segment, Signal
-from qualityfm.waveform.resampling import recorded_ticks, resample
-
-#: A sample beyond this cannot come from a sensor; it is treated as missing (our own bound: float32 sums stay finite).
-MAX_ABS_SAMPLE = 1e9
+from qualityfm.waveform.clock import MAX_ABS_SAMPLE as MAX_ABS_SAMPLE
+from qualityfm.waveform.clock import Clock, Stretch
 
 #: Smallest `scale` of a channel in its own unit, so that a flat line stays flat instead of becoming amplified noise:
 #: 10 uV, 1 mmHg, and for an arbitrary unit a millionth of its level. Our own choice, docs/decisions/0003.
@@ -202,9 +200,11 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
 
     values = np.full((num_segments, len(slots), config.num_samples), np.nan, np.float32)
     is_real = np.zeros(values.shape, bool)
+    clock = clock_of(config)
     for c, signal in enumerate(slots):
         if signal is not None:
-            line, real = _on_clock(signal, config, num_samples)
+            stretch = Stretch(samples=signal.samples, sample_rate_hz=signal.sample_rate_hz, start_s=signal.start_s)
+            line, real = clock.read(stretch, 0, num_samples)
             values[:, c] = sliding_window_view(line, config.num_samples)[starts]
             is_real[:, c] = sliding_window_view(real, config.num_samples)[starts]
     return SegmentBlock(
@@ -218,6 +218,11 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
         values=values,
         is_real=is_real,
     )
+
+
+def clock_of(config: SegmentConfig) -> Clock:
+    """Return the clock on which every channel of a recording is cut."""
+    return Clock(sample_rate_hz=config.sample_rate_hz, max_filled_gap_s=config.max_filled_gap_s)
 
 
 def _unique_names(slots: list[Signal | None]) -> tuple[str | None, ...]:
@@ -267,43 +272,6 @@ def lead_name(name: str) -> str:
     """
     short = re.sub(r"[\s_+.,\-]", "", name.rsplit("/", 1)[-1]).upper()
     return re.sub(r"^(ECG|EKG)?(LEAD)?", "", short)
-
-
-def _on_clock(signal: Signal, config: SegmentConfig, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return one signal's values and realness on the common clock, which starts with the recording."""
-    samples = signal.samples
-    with np.errstate(invalid="ignore"):
-        real = np.abs(samples) < MAX_ABS_SAMPLE  # never true for a missing one
-    line = np.full(num_samples, np.nan, np.float32)
-    if not real.any():
-        return line, np.zeros(num_samples, bool)
-    if not real.all():
-        samples = np.interp(np.arange(len(samples)), np.flatnonzero(real), samples[real]).astype(np.float32)
-    resampled = resample(samples, signal.sample_rate_hz, config.sample_rate_hz)
-    inside, is_real = recorded_ticks(real, signal.start_s, signal.sample_rate_hz, config.sample_rate_hz, num_samples)
-    shift = signal.start_s * config.sample_rate_hz
-    if abs(shift - round(shift)) < 1e-6:
-        first = max(inside.start, round(shift))
-        end = max(first, min(inside.stop, round(shift) + len(resampled)))
-        line[first:end] = resampled[first - round(shift) : end - round(shift)]
-    else:
-        ticks = np.arange(inside.start, inside.stop)
-        line[inside] = np.interp(ticks - shift, np.arange(len(resampled)), resampled)
-    is_real &= np.isfinite(line)
-    line[_long_gaps(is_real, round(config.max_filled_gap_s * config.sample_rate_hz))] = np.nan
-    return line, is_real
-
-
-def _long_gaps(is_real: np.ndarray, max_length: int) -> np.ndarray:
-    """Return where runs of unreal samples are longer than `max_length`, or touch an end of the signal."""
-    long = np.zeros(len(is_real), bool)
-    if is_real.all():
-        return long
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], is_real, [True])).astype(np.int8)))
-    for begin, end in edges.reshape(-1, 2):
-        if end - begin > max_length or begin == 0 or end == len(is_real):
-            long[begin:end] = True
-    return long
 
 
 def scale_values(values: Float32[np.ndarray, "segment channel time"], config: SegmentConfig) -> Scaled:

@@ -89,14 +89,14 @@ def test_an_interrupted_run_says_so_and_leaves_with_130(
 
 
 def test_noise_comes_from_the_real_recordings_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qualityfm.cli.pretrain import noise_folder
+    from qualityfm.cli.places import open_data_folder
 
     (tmp_path / "nstdb").mkdir()
     monkeypatch.setenv("QUALITYFM_DATA", str(tmp_path))
-    assert noise_folder(None) == tmp_path / "nstdb"
-    assert noise_folder("modelled") is None
+    assert open_data_folder(None, "nstdb") == tmp_path / "nstdb"
+    assert open_data_folder("modelled", "nstdb") is None
     monkeypatch.delenv("QUALITYFM_DATA")
-    assert noise_folder(None) is None
+    assert open_data_folder(None, "nstdb") is None
 
 
 def test_inspect_counts_the_parameters_of_the_published_model(capsys: Capture) -> None:

@@ -10,8 +10,8 @@ from qualityfm.cli.main import main
 from qualityfm.evidence.quality_beats import match
 from qualityfm.evidence.quality_data import one_channel
 from qualityfm.evidence.quality_figures import SNRS_DB, add_noise, auc_figure
+from qualityfm.evidence.quality_leads import lead_features
 from qualityfm.evidence.quality_peers import peer_seconds
-from qualityfm.evidence.quality_truth import lead_features
 from qualityfm.records import ChannelKind
 
 RNG = np.random.default_rng(0)
@@ -77,22 +77,65 @@ def test_a_missing_data_set_is_named(tmp_path, capsys):
     assert "expected mitdb" in capsys.readouterr().err
 
 
-@pytest.mark.real
-def test_the_quick_benchmark_gives_every_part(real_data, monkeypatch, capsys):
-    from qualityfm.evidence import quality_benchmark, quality_peers
+@pytest.fixture
+def small(monkeypatch) -> None:
+    """The quick benchmark made as small as its parts allow, and without peers."""
+    from qualityfm.evidence import quality_benchmark
 
-    monkeypatch.setattr(quality_peers, "peers_of", lambda kind: {})
-    for module in ("quality_figures", "quality_truth", "quality_benchmark"):
-        monkeypatch.setattr(f"qualityfm.evidence.{module}.peers_of", lambda kind: {})
-    small = quality_benchmark.BenchmarkSize(
-        rounds=5, ecgs_per_record=1, every_train=40, every_lead_record=60, patients=6, pulses=2, peer_segments=0
+    size = quality_benchmark.BenchmarkSize(
+        rounds=5,
+        ecgs_per_record=1,
+        every_record=10,
+        every_train=60,
+        every_lead_record=60,
+        num_trees=20,
+        patients=4,
+        pulses=1,
+        peer_every=0,
+        peer_segments=0,
     )
-    monkeypatch.setattr(quality_benchmark, "QUICK", small)
-    assert main(["benchmark", "quality", "--quick", "--json", "--data", str(real_data)]) == 0
+    monkeypatch.setattr(quality_benchmark, "QUICK", size)
+
+
+@pytest.mark.real
+def test_the_quick_benchmark_gives_every_part_and_keeps_it(real_data, small, tmp_path, capsys):
+    arguments = ["benchmark", "quality", "--quick", "--json", "--data", str(real_data), "--out", str(tmp_path)]
+    assert main(arguments) == 0
     figures = json.loads(capsys.readouterr().out)["figures"]
-    parts = {"beats", "rhythm blindness", "noise stress", "simulated truth", "simulated faults", "twelve leads"}
-    assert parts <= {figure["part"] for figure in figures}
+    parts = {"beats", "rhythm blindness", "noise marks", "noise stress", "simulated truth", "simulated faults"}
+    assert parts | {"wearables", "twelve leads"} <= {figure["part"] for figure in figures}
     undefined = [figure for figure in figures if figure["low"] is None]
     assert all(figure["low"] <= figure["high"] for figure in figures if figure not in undefined)
-    # Six patients do not meet every fault, and a share of no seconds is not defined.
-    assert {figure["part"] for figure in undefined} <= {"simulated faults"}
+    # Few patients do not meet every fault more than once, nor few records every rhythm.
+    assert {figure["part"] for figure in undefined} <= {"simulated faults", "rhythm blindness"}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").iterdir()}
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["figures"] == figures
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").iterdir()} == kept
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") > 10
+    assert "src=" not in page
+
+
+@pytest.mark.real
+def test_a_low_score_finds_what_annotators_marked_as_noise(real_data):
+    from qualityfm.evidence.quality_marks import mark_figures, marked_leads
+    from qualityfm.evidence.quality_scorers import classical
+
+    figures = mark_figures(list(marked_leads(real_data / "mitdb", 4)), {"QualityFM": classical()}, 5, 0)
+    aucs = {figure.case: figure.estimate.value for figure in figures}
+    assert aucs["mitdb, first leads"] > 0.9
+    assert aucs["mitdb, both leads"] > 0.85
+    assert aucs["mitdb, within a lead, mean"] > 0.85
+
+
+@pytest.mark.real
+def test_a_low_score_finds_movement_of_a_watch_and_cut_off_samples_of_an_oximeter(real_data):
+    from qualityfm.evidence.quality_scorers import classical
+    from qualityfm.evidence.quality_wearable import wearable_figures
+
+    figures = wearable_figures(real_data / "ppg_wearable", {"QualityFM": classical()}, 5)
+    aucs = {(f.case, f.measure): f.estimate.value for f in figures if f.measure.startswith("AUC")}
+    assert aucs.pop(("watch ppg, as delivered", "AUC of a low score in seconds that move, 20 of 735")) > 0.5
+    assert len(aucs) == 3
+    assert min(aucs.values()) > 0.95

@@ -35,7 +35,7 @@ def test_the_data_set_holds_what_was_selected_and_verifies(road):
     assert len(set(reader.rows["recording_id"])) >= len(chosen) - 1
     assert verify(road / "data") == []
     card = json.loads((road / "run" / "checkpoint" / "model.json").read_text())
-    assert card["data"]["selection"]["where"] == "split == 'train' and fold != 4"
+    assert card["data"]["sets"][0]["selection"]["where"] == "split == 'train' and fold != 4"
     assert card["data"]["content_hash"] == reader.index.content_hash
 
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from qualityfm.models.attention import (
     DENSE_UP_TO_WINDOWS,
     dense_band_attention,
+    dense_block_attention,
     rotate_positions,
+    shifted_blocks_attention,
     sliding_attention,
     windowed_attention,
 )
@@ -33,6 +35,38 @@ def test_sliding_attention_equals_its_dense_twin_gradients_included(num_tokens, 
     torch.testing.assert_close(outputs[0], outputs[1], atol=1e-10, rtol=1e-8)
     for fast, plain in zip(*gradients, strict=True):
         torch.testing.assert_close(fast, plain, atol=1e-9, rtol=1e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 20), st.integers(0, 4), st.booleans(), st.integers(0, 10_000))
+def test_block_attention_equals_its_dense_twin_gradients_included(num_tokens, radius, num_global, is_shifted, seed):
+    query, key, value, is_valid = random_inputs(num_tokens, seed)
+    settings_ = {"radius": radius, "num_global": min(num_global, num_tokens), "is_valid": is_valid}
+    outputs, gradients = [], []
+    for attention in (shifted_blocks_attention, dense_block_attention):
+        output = attention(query, key, value, **settings_, is_shifted=is_shifted)
+        gradients.append(torch.autograd.grad(output.square().sum(), (query, key, value)))
+        outputs.append(output)
+    torch.testing.assert_close(outputs[0], outputs[1], atol=1e-10, rtol=1e-8)
+    for fast, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, plain, atol=1e-9, rtol=1e-7)
+
+
+def test_in_float32_sliding_and_dense_agree_to_a_hundred_thousandth():
+    query, key, value, is_valid = random_inputs(150, dtype=torch.float32)
+    settings_ = {"radius": 16, "num_global": 1, "is_valid": is_valid}
+    found = sliding_attention(query, key, value, **settings_)
+    torch.testing.assert_close(found, dense_band_attention(query, key, value, **settings_), atol=1e-5, rtol=1e-5)
+
+
+def test_the_shift_carries_news_across_every_border():
+    query, key, value, _ = random_inputs(32)
+    settings_ = {"radius": 4, "num_global": 0, "is_valid": torch.ones(2, 32, dtype=torch.bool)}
+    mixed = shifted_blocks_attention(query, key, value, **settings_, is_shifted=False)
+    mixed = shifted_blocks_attention(mixed, mixed, mixed, **settings_, is_shifted=True)
+    (gradient,) = torch.autograd.grad(mixed[:, :, 8].sum(), value)
+    heard = np.flatnonzero(gradient.abs().amax((0, 1, 3)).numpy() > 0)
+    assert set(heard) == set(range(16))
 
 
 def test_windowed_attention_takes_the_dense_way_only_for_short_inputs(monkeypatch):

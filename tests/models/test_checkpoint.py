@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from qualityfm.errors import ConfigError, FormatError
 from qualityfm.models import checkpoint
 from qualityfm.models.checkpoint import load_checkpoint, save_checkpoint
-from qualityfm.models.config import ModelConfig
+from qualityfm.models.config import ADDED_LATER, ModelConfig
 from qualityfm.models.network import Network, count_parameters
 from qualityfm.segments import SegmentConfig
 
@@ -91,6 +91,16 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(folder, network, mo
     with pytest.raises(FormatError, match="No space left"):
         save_checkpoint(folder, network, {})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_card_older_than_a_setting_means_what_it_meant_then(folder, network):
+    def forget(card):
+        for name in ADDED_LATER:
+            del card["model"][name]
+
+    change_card(folder, forget)
+    restored, _ = load_checkpoint(folder)
+    assert restored.config == network.config
 
 
 def test_saving_twice_leaves_one_set_of_weights(folder, network):

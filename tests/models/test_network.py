@@ -32,6 +32,22 @@ def test_the_paper_sizes_have_the_published_number_of_parameters(name, total):
     assert count_parameters(preset.segments, preset.model) == total
 
 
+@pytest.mark.parametrize(
+    ("name", "millions"), [("paper-base", "9.58"), ("paper-large", "70.59"), ("paper-huge", "319.55")]
+)
+def test_the_paper_sizes_agree_with_the_paper_to_the_second_decimal(name, millions):
+    preset = load_preset(name)
+    assert f"{count_parameters(preset.segments, preset.model) / 1e6:.2f}" == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("small", 2.5, 3.5), ("base", 9, 11), ("large", 65, 75), ("huge", 300, 340)]
+)
+def test_our_sizes_are_about_those_of_their_names(name, least, most):
+    preset = load_preset(f"qualityfm-{name}")
+    assert least < count_parameters(preset.segments, preset.model) / 1e6 < most
+
+
 def test_the_paper_encoder_alone_has_4_26_million_parameters():
     preset = load_preset("paper-base")
     with torch.device("meta"):

@@ -12,6 +12,7 @@ TABLE = pd.DataFrame(
         "split": ["train", "train", "test", None],
         "fold": [1, 4, None, 2],
         "is_paced": [True, False, False, True],
+        "is_dead": [1, 0, None, 1],
     }
 )
 
@@ -28,6 +29,8 @@ TABLE = pd.DataFrame(
         ("fold > -1", "abd"),
         ("is_paced and not split == 'train'", "d"),
         ("fold != 4", "acd"),
+        ("is_dead", "ad"),
+        ("not is_dead", "bc"),
         ("split == ''", "d"),
         ("4 == fold", "b"),
     ],

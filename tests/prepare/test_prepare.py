@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qualityfm.cli.inspect import describe
 from qualityfm.errors import ConfigError, QualityFMError, SourceError
 from qualityfm.prepare import plan as plan_module
 from qualityfm.prepare import prepare, read_selection, steps
@@ -162,6 +163,8 @@ def test_another_plan_in_the_folder_of_an_interrupted_run_is_refused(make_archiv
     out = interrupted(archive, tmp_path / "out", monkeypatch)
     with pytest.raises(ConfigError, match=r"another data set.*choose another"):
         prepare(archive, out, config=replace(CONFIG, clip=5.0))
+    with pytest.raises(ConfigError, match="an interrupted prepare"):
+        describe(str(out))
 
 
 @pytest.fixture

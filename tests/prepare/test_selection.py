@@ -271,3 +271,13 @@ def test_the_real_challenge_has_its_published_split(real_data):
         archive, layout, where="split == 'train' and fold != 4", away_from="fold == 4", within=6
     )
     assert away.chosen < train.chosen
+
+
+def test_a_condition_may_ask_for_the_number_in_a_records_name(table):
+    assert read_selection(table, where="record_number >= 107 and split == 'train'").chosen == {"b107l", "b111l"}
+
+
+def test_a_table_with_a_name_without_a_number_has_no_record_numbers(tmp_path):
+    (tmp_path / "t.csv").write_text("record\na1\nb\n")
+    with pytest.raises(ConfigError, match="unknown column"):
+        read_selection(tmp_path / "t.csv", where="record_number > 0")

@@ -14,8 +14,9 @@ from qualityfm.evidence.quality_data import annotated_ecgs
 from qualityfm.evidence.quality_figures import blindness_figures
 from qualityfm.quality import score_block, score_quality
 from qualityfm.records import ChannelKind, Recording
-from qualityfm.segments import SegmentConfig, resample
+from qualityfm.segments import SegmentConfig
 from qualityfm.sources import open_recording
+from qualityfm.waveform.resampling import resample
 
 pytestmark = pytest.mark.real
 

@@ -56,6 +56,17 @@ def test_the_score_knows_its_uses_and_shows_them(make_block, ecg):
     assert "usable for heart rate, rhythm, VT" in repr(score)
 
 
+def test_a_segment_says_what_speaks_against_each_channel_and_for_how_long(make_block, ecg):
+    spoilt = ecg.copy()
+    spoilt[: len(spoilt) // 5] = 0
+    score = score_block(make_block(("ecg", spoilt), ("ppg", np.zeros_like(ecg))))
+    words = score.segments[0]["causes"]
+    assert words.count("; ") == 1
+    assert "flat 6 s" in words.split("; ")[0]
+    assert "flat 30 s" in words.split("; ")[1]
+    assert words in repr(score)
+
+
 def test_an_unknown_use_is_refused_with_the_known_ones(make_block, ecg):
     with pytest.raises(SignalError, match=r"use: found 'sleep', expected one of heart rate, rhythm, VT, pressure"):
         score_block(make_block(("ecg", ecg))).usable_for("sleep")

@@ -12,13 +12,14 @@ from qualityfm.errors import SignalError
 from qualityfm.prepare.archive import prepare
 from qualityfm.prepare.selection import read_selection
 from qualityfm.records import ChannelKind, Recording, Signal
-from qualityfm.segments import SegmentConfig, resample
+from qualityfm.segments import SegmentConfig
 from qualityfm.shards import ShardReader, overlap_lines
 from qualityfm.shards.overlap_check import Place
 from qualityfm.shards.overlap_lines import RecordingLines
 from qualityfm.shards.overlaps import OverlapSearch, find_overlaps, recording_fingerprints, search_overlaps
 from qualityfm.sources.wfdb_write import write_wfdb
 from qualityfm.waveform.fingerprint import fingerprint
+from qualityfm.waveform.resampling import resample
 from qualityfm.waveform.simulate import SimulationConfig, simulate
 
 SHIFT_S = 7.3

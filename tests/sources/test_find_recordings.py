@@ -44,7 +44,26 @@ def test_a_linked_folder_is_not_entered(make_record, tmp_path: Path) -> None:
     make_record(HEADER.format(name="r1"), folder=tmp_path / "archive")
     (tmp_path / "archive" / "out").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "archive" / "circle").symlink_to(tmp_path / "archive")
-    assert [f.recording_id for f in find_recordings(tmp_path / "archive")] == ["r1"]
+    circle, linked, record = find_recordings(tmp_path / "archive", passed_over=True)
+    assert [circle.recording_id, linked.recording_id, record.recording_id] == ["circle", "out", "r1"]
+    assert "symbolic link" in str(circle.aside)
+    assert "symbolic link" in str(linked.aside)
+
+
+def test_a_table_that_no_layout_speaks_of_and_a_pipe_are_set_aside(make_record, tmp_path: Path) -> None:
+    make_record(HEADER.format(name="r1"))
+    (tmp_path / "patients.csv").write_text("name,age\nx,3\n")
+    os.mkfifo(tmp_path / "pipe.csv")
+    found = {f.recording_id: f.aside for f in find_recordings(tmp_path, passed_over=True)}
+    expected = {"patients.csv": "no layout speaks of this file", "pipe.csv": "neither a file nor a folder", "r1": None}
+    assert found == expected
+    assert [f.recording_id for f in find_recordings(tmp_path)] == ["r1"]
+
+
+def test_the_segments_of_a_record_are_not_listed_beside_it(make_record, tmp_path: Path) -> None:
+    make_record(HEADER.format(name="s1"), name="s1")
+    make_record("whole/1 2 250 1000\ns1 1000\n", name="whole")
+    assert [f.recording_id for f in find_recordings(tmp_path, passed_over=True)] == ["whole"]
 
 
 def test_hidden_folders_are_not_entered(make_record, tmp_path: Path) -> None:

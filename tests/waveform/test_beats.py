@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import wfdb
 
-from qualityfm.segments import resample
 from qualityfm.waveform.beats import find_qrs
+from qualityfm.waveform.resampling import resample
 
 RATE_HZ = 125.0
 #: Annotation codes of the MIT-BIH databases that stand for a beat.

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from qualityfm.segments import resample
 from qualityfm.waveform.alignment import SEARCH_S, Alignment, correlate_pieces, judge_pieces
 from qualityfm.waveform.fingerprint import Fingerprints, find_landmarks, fingerprint, smooth_lines
+from qualityfm.waveform.resampling import resample
 from qualityfm.waveform.simulate import SimulationConfig, simulate
 
 RATE_HZ = 250.0

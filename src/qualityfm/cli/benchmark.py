@@ -1,20 +1,23 @@
-"""`qualityfm benchmark`: measure the shipped scores on public recordings and print one table."""
+"""`qualityfm benchmark`: measure quality scores on public recordings and print one table."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from qualityfm.cli.terminal import remark, say_json, say_table
+from qualityfm.cli.terminal import progress, remark, say_json, say_table
 from qualityfm.errors import ConfigError, problem
 
+if TYPE_CHECKING:
+    from qualityfm.evidence.quality_benchmark import Bench
+
 EXAMPLES = (
-    "qualityfm benchmark quality --data /data/physionet",
-    "qualityfm benchmark quality --quick --json",
+    "qualityfm benchmark quality --data /data/physionet --out runs/quality",
+    "qualityfm benchmark quality --quick --model qualityfm-tiny --json",
 )
 
 
@@ -23,27 +26,94 @@ class Options:
     """Options of `benchmark`."""
 
     what: tyro.conf.Positional[Literal["quality"]]
-    """What to measure: quality, the classical score."""
+    """What to measure: quality, the score of each second."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Folder that holds mitdb, nstdb, cudb, challenge2011 and challenge2015; else what QUALITYFM_DATA says."""
+    """Folder that holds mitdb, nstdb, cudb, challenge2011, challenge2015 and ppg_wearable; else what QUALITYFM_DATA
+    says."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None
+    """Add rows for a model's quality head: a run, a checkpoint, or a shipped name."""
+    heldout_fold: Annotated[int, tyro.conf.arg(metavar="FOLD")] = 4
+    """Fold of challenge2015 that the model has not learnt from: the only one whose pulses it is shown."""
     quick: bool = False
     """A small part of everything, in about a minute; its intervals are wide."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder to write table.json, table.csv and report.html into. Finished parts are kept there too: a run that was
+    stopped goes on where it was."""
     json: bool = False
     """Print the figures as JSON."""
 
 
 def run(options: Options) -> int:
     """Measure, and print the table."""
-    from qualityfm.evidence.quality_benchmark import QUICK, BenchmarkSize, benchmark_quality
+    from qualityfm.evidence.quality_benchmark import PARTS, QUICK, Bench, BenchmarkSize, benchmark_quality
+    from qualityfm.evidence.quality_kept import plain_row
+    from qualityfm.evidence.quality_report import misses_aim, write_report
 
     size = QUICK if options.quick else BenchmarkSize()
-    figures = list(benchmark_quality(_folder(options.data), size, remark))
+    bench = Bench(
+        data=_folder(options.data), size=size, predictor=_model(options.model), heldout_fold=options.heldout_fold
+    )
+    with progress("measuring", len(PARTS)) as advance:
+        figures = list(benchmark_quality(bench, _kept(bench, options.out), advance))
+    facts = {"benchmark": options.what, "quick": options.quick, **_facts(bench)}
+    if options.out is not None:
+        write_report(options.out, figures, facts)
     if options.json:
-        say_json({"benchmark": options.what, "quick": options.quick, "figures": [figure.row() for figure in figures]})
+        say_json({**facts, "figures": [plain_row(figure) for figure in figures]})
         return 0
-    rows = [(f.part, f.case, f.method, f.measure, str(f.estimate), f.num_records, f.aim) for f in figures]
+    rows = [
+        (f.part, f.case, f.method, f.measure, str(f.estimate), f.num_records, f.aim + " (missed)" * misses_aim(f))
+        for f in figures
+    ]
     say_table(("part", "case", "method", "measure", "value [95 %]", "records", "aim"), rows)
+    for words in _absences(bench):
+        remark(words)
+    if options.out is not None:
+        remark(f"report: {options.out / 'report.html'}")
     return 0
+
+
+def _model(name: str | None) -> Any:
+    if name is None:
+        return None
+    from qualityfm.inference.predictor import load_model
+
+    return load_model(name)
+
+
+def _kept(bench: Bench, out: Path | None) -> Any:
+    from qualityfm.evidence.quality_kept import KeptParts, question_of
+
+    if out is None:
+        return None
+    facts = _facts(bench)
+    question = question_of(bench.data.resolve(), bench.size, bench.heldout_fold, sorted(facts.items(), key=str))
+    return KeptParts(folder=out / "parts", question=question)
+
+
+def _facts(bench: Bench) -> dict[str, Any]:
+    """Return what the figures depend on: versions, and the model with its weights."""
+    from qualityfm.evidence.quality_peers import installed_peers
+    from qualityfm.version import __version__
+
+    facts: dict[str, Any] = {"qualityfm": __version__, "peers": installed_peers()}
+    if bench.predictor is not None:
+        facts["model"] = bench.predictor.name
+        facts["weights"] = bench.predictor.card.get("weights_sha256")
+        facts["absent"] = _absences(bench)
+    return facts
+
+
+def _absences(bench: Bench) -> list[str]:
+    """Return which figures of a model cannot be there, in words."""
+    if bench.predictor is None:
+        return []
+    found, name = [], bench.predictor.name
+    if bench.predictor.network.causes is None:
+        found.append(f"{name} has no cause head: no figure of named causes")
+    if bench.predictor.calibration is None:
+        found.append(f"{name} is not calibrated: no figure of its probabilities and of what it knows")
+    return found
 
 
 def _folder(data: Path | None) -> Path:

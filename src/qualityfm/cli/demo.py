@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -68,7 +68,7 @@ def run(options: Options) -> int:
     )
     _heading(3, f"pre-training, {options.steps} steps")
     # One thread: a model this small gains little from a second, and loses much where another job holds that core.
-    training = pretrain.Options(preset=PRESET, data=str(dataset), out=run_folder, steps=options.steps, threads=1)
+    training = pretrain.Options(preset=PRESET, data=(str(dataset),), out=run_folder, steps=options.steps, threads=1)
     summary = pretrain.train(training)
     code = pretrain.show(training, summary)
     if code:
@@ -103,22 +103,11 @@ def _clear(out: Path) -> None:
 
 def _simulated(options: Options) -> Archive:
     """Write simulated patients of all rhythms as WFDB records."""
-    from qualityfm.sources.wfdb_write import write_wfdb
-    from qualityfm.waveform.rhythm import RHYTHMS
-    from qualityfm.waveform.simulate import SimulationConfig, simulate
+    from qualityfm.prepare.simulated import SimulatedArchive, write_simulated
 
     folder = options.out / "archive"
-    rhythms = tuple(RHYTHMS)
     with progress("simulating patients", options.records) as advance:
-        for number in range(options.records):
-            config = SimulationConfig(
-                duration_s=RECORD_S,
-                rhythm=rhythms[number % len(rhythms)],
-                faults_per_minute=0.0 if number % 3 == 2 else 1.5,
-            )
-            recording = simulate(number, config).recording
-            write_wfdb(replace(recording, recording_id=f"p{number + 1:02d}"), folder)
-            advance(number + 1, config.rhythm)
+        write_simulated(folder, SimulatedArchive(num_records=options.records, record_s=RECORD_S), progress=advance)
     say(f"{options.records} simulated records in {folder} ({DATA_VARIABLE} is not set, so no real ones)")
     return Archive(folder=folder, select=None, where=None)
 

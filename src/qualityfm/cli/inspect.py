@@ -57,6 +57,7 @@ def describe(name: str, layout: str | None = None) -> dict[str, Any]:
     Raises:
         ConfigError: It is none of the things that can be inspected.
     """
+    from qualityfm.prepare.place import PLAN_FILE
     from qualityfm.pretrain.preset import preset_names
 
     path = Path(name)
@@ -69,6 +70,11 @@ def describe(name: str, layout: str | None = None) -> dict[str, Any]:
     if (path / STATE).is_file():
         expected = "a run that has saved a checkpoint"
         raise ConfigError(problem("nothing to show yet", where=path, field=CARD, found="nothing", expected=expected))
+    if (path / PLAN_FILE).is_file():
+        found = f"{_counted_shards(path)} of an interrupted prepare"
+        expected = f"a finished data set ({INDEX})"
+        advice = "the same `qualityfm prepare` command goes on where it stopped"
+        raise ConfigError(problem("unfinished", where=path, field=INDEX, found=found, expected=expected, advice=advice))
     if path.is_dir():
         expected = f"a data set ({INDEX}), a checkpoint ({CARD}) or a run"
         advice = f"`qualityfm scan {name}` lists recordings"
@@ -76,6 +82,13 @@ def describe(name: str, layout: str | None = None) -> dict[str, Any]:
             problem("a plain folder", where=path, field="files", found="neither", expected=expected, advice=advice)
         )
     return _record(path, layout)
+
+
+def _counted_shards(path: Path) -> str:
+    from qualityfm.shards.format import SHARD_NAME
+
+    number = sum(bool(SHARD_NAME.fullmatch(one.name)) for one in path.iterdir())
+    return f"{number} shard{'' if number == 1 else 's'}"
 
 
 def _preset(name: str) -> dict[str, Any]:
@@ -269,7 +282,8 @@ def _training_facts(card: dict[str, Any]) -> dict[str, str]:
         facts["trained on"] = (
             f"{data['num_segments']:,} segments of {data['num_recordings']:,} recordings, {data['hours']} h"
         )
-        facts["selection"] = _selection_words(data["selection"]) if data["selection"] else "the whole archive"
+        chosen = [one["selection"] for one in data.get("sets", [data])]
+        facts["selection"] = "; ".join(_selection_words(one) if one else "the whole archive" for one in chosen)
         facts["data set"] = data["content_hash"]
     if "noise" in card:
         facts["noise"] = card["noise"]

@@ -40,6 +40,7 @@ VERBS = {
     "inspect": Verb("inspect", "Show what a record, data set, checkpoint, run or preset is made of."),
     "fetch": Verb("fetch", "Download an open data set, with resume and checksums."),
     "prepare": Verb("prepare", "Cut an archive of recordings into a data set to train on."),
+    "simulate": Verb("simulate", "Write an archive of simulated patients whose artefacts are known."),
     "verify": Verb("verify", "Compare every byte of a data set with its checksums."),
     "overlaps": Verb("overlaps", "Find recordings that show the same stretch of a patient."),
     "split": Verb("split", "Put the patients of a data set on training, validation and test sides."),
@@ -49,6 +50,8 @@ VERBS = {
     "finetune": Verb("finetune", "Teach a model a clinical task from labels, or cross-validate it."),
     "evaluate": Verb("evaluate", "Measure a fine-tuned model on labelled recordings."),
     "score": Verb("score", "Write the quality of a recording, or of a folder of them, as a table."),
+    "stream": Verb("stream", "Show the quality of a running stream, from stdin or a socket."),
+    "serve": Verb("serve", "Answer with scores and reports over HTTP, and streams over WebSocket."),
     "report": Verb("report", "Write an HTML report of one recording's quality."),
     "benchmark": Verb("benchmark", "Measure the classical score on public recordings, beside its peers."),
     "embed": Verb("embed", "Write a model's feature vectors of recordings as a table."),
@@ -64,6 +67,9 @@ EXTRAS = {
     "h5py": "formats",
     "s3fs": "remote",
     "ray": "ray",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
     "onnxruntime": "onnx",
 }
 

@@ -20,6 +20,9 @@ T = TypeVar("T")
 #: Set by the user: a folder of real recordings and noise.
 DATA_VARIABLE = "QUALITYFM_DATA"
 
+#: Folders below it, and the word that a user says in place of a folder.
+NOISE_FOLDER, BEATS_FOLDER, MODELLED = "nstdb", "vitaldb_arrhythmia_annotations", "modelled"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -135,3 +138,16 @@ def real_data_folder() -> Path | None:
             )
         )
     return folder
+
+
+def open_data_folder(named: str | None, default: str) -> Path | None:
+    """Return a folder of open data that helps, such as recorded noise; None means modelled data instead.
+
+    Args:
+        named: What the user said: a folder, or "modelled"; None if nothing.
+        default: Name below QUALITYFM_DATA that is taken where nothing was said.
+    """
+    if named is not None:
+        return None if named == MODELLED else Path(named)
+    data = real_data_folder()
+    return data / default if data is not None and (data / default).is_dir() else None

@@ -40,7 +40,8 @@ class Options:
     select: Annotated[Path | None, tyro.conf.arg(metavar="TABLE.csv")] = None
     """Table with one row for each recording, in a column `record`; only recordings in it are taken."""
     where: Annotated[str | None, tyro.conf.arg(metavar="CONDITION")] = None
-    """Condition over the table's columns, such as "split == 'train' and fold != 4"."""
+    """Condition over the table's columns, such as "split == 'train' and fold != 4"; `record_number` is the number in a
+    record's name."""
     away_from: Annotated[str | None, tyro.conf.arg(metavar="CONDITION")] = None
     """Leave out the rows that satisfy this condition, and every row near to one."""
     within: Annotated[int, tyro.conf.arg(metavar="N")] = 0

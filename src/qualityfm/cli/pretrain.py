@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from qualityfm.cli.places import real_data_folder
+from qualityfm.cli.places import MODELLED, NOISE_FOLDER, open_data_folder
 from qualityfm.cli.terminal import LateProgress, remark, say_facts, say_json
 
 if TYPE_CHECKING:
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "qualityfm pretrain qualityfm-tiny --data dataset --out runs/first",
+    "qualityfm pretrain qualityfm-tiny --data icu simulated --heldout icu-heldout --out runs/both",
     "qualityfm pretrain my-preset.toml --data dataset --out runs/second --steps 2000 --threads 2",
 )
-
-MODELLED = "modelled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +28,16 @@ class Options:
 
     preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")]
     """A shipped preset, or the path of a TOML file."""
-    data: Annotated[str, tyro.conf.arg(metavar="DATASET")]
-    """Data set to learn from: a folder or URL."""
+    data: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET [DATASET ...]")]
+    """Data sets to learn from, folders or URLs: one, or several that were prepared with one preset."""
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """Run folder; one that holds an unfinished run of the same plan is resumed."""
     heldout: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = None
     """Data set that is never learnt from; by default a tenth of the patients."""
     noise: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Recorded noise (WFDB), or "modelled"; by default $QUALITYFM_DATA/nstdb where it is there, else modelled."""
+    init: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None
+    """Run, checkpoint or shipped model to begin with; by default weights begin at random."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Length of the run; by default the preset's epochs."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
@@ -77,12 +78,13 @@ def show(options: Options, summary: RunSummary) -> int:
 
 def train(options: Options) -> RunSummary:
     """Pre-train with a progress display."""
+    from qualityfm.inference.predictor import find_checkpoint
     from qualityfm.pretrain.loop import pretrain
     from qualityfm.pretrain.preset import load_preset
 
     preset = load_preset(options.preset)
-    noise = noise_folder(options.noise)
-    remark(f"noise for made pairs: {'modelled' if noise is None else noise}")
+    noise = open_data_folder(options.noise, NOISE_FOLDER)
+    remark(f"noise for made pairs: {MODELLED if noise is None else noise}")
     with LateProgress("pre-training") as display:
         return pretrain(
             preset,
@@ -90,20 +92,13 @@ def train(options: Options) -> RunSummary:
             options.out,
             heldout=options.heldout,
             noise=noise,
+            init=None if options.init is None else find_checkpoint(options.init),
             steps=options.steps,
             threads=options.threads,
             seed=options.seed,
             device=options.device,
             report=_shower(display),
         )
-
-
-def noise_folder(named: str | None) -> Path | None:
-    """Return the folder of recorded noise; None means modelled noise."""
-    if named is not None:
-        return None if named == MODELLED else Path(named)
-    data = real_data_folder()
-    return data / "nstdb" if data is not None and (data / "nstdb").is_dir() else None
 
 
 def _shower(display: LateProgress) -> Callable[[StepReport], None]:

@@ -41,7 +41,7 @@ def run(options: Options) -> int:
     from qualityfm.errors import SourceError, problem
     from qualityfm.sources import find_recordings
 
-    found = find_recordings(options.folder, layout=options.layout)
+    found = find_recordings(options.folder, layout=options.layout, passed_over=True)
     usable = [f for f in found if f.problem is None and f.aside is None]
     summary = _summary(options.folder, found)
     if options.json:

@@ -109,10 +109,17 @@ def _show(scores: tuple[QualityScore, ...], rows: list[dict[str, Any]]) -> None:
         if scores[0].model_quality is not None:
             columns |= {f"model {name}": f"model_{name}" for name in names}
         table = [
-            (f"{r['start_s']:g}", r["grade"], f"{r['quality']:.2f}", *(f"{r[key]:.2f}" for key in columns.values()))
+            (
+                f"{r['start_s']:g}",
+                r["grade"],
+                f"{r['quality']:.2f}",
+                *(f"{r[key]:.2f}" for key in columns.values()),
+                r["usable_for"] or "nothing",
+                r["causes"],
+            )
             for r in scores[0].segments
         ]
-        say_table(("start_s", "grade", "quality", *columns), table)
+        say_table(("start_s", "grade", "quality", *columns, "usable for", "causes"), table)
         return
     table = [
         (

@@ -48,7 +48,7 @@ def run(options: Options) -> int:
             "rate": f"{megabytes_per_s:,.1f} MB/s",
             "problems": f"{len(found.problems):,}" if found.problems else "none: every byte is as it was written",
         }
-        say_facts(f"verified {found.url}", facts)
+        say_facts(f"{'damaged' if found.problems else 'whole'}: {found.url}", facts)
     return DAMAGED if found.problems else 0
 
 

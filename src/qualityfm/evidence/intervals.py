@@ -62,5 +62,6 @@ def bootstrap(
     rounds = [
         figure(np.concatenate([members[g] for g in rng.integers(0, len(names), len(names))])) for _ in range(num_rounds)
     ]
-    low, high = np.nanquantile(rounds, [(1 - level) / 2, (1 + level) / 2])
+    defined = [found for found in rounds if not np.isnan(found)] or [float("nan")]
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value=figure(np.arange(len(groups))), low=float(low), high=float(high))

@@ -89,9 +89,9 @@ class AnnotatedEcg:
 BEAT_CODES, VENTRICULAR_CODES = "NLRBAaJSVrFejnE/fQ", "VFE!"
 
 
-def annotated_ecgs(folder: Path) -> Iterator[AnnotatedEcg]:
-    """Yield the records of a folder in the layout of the MIT-BIH Arrhythmia Database."""
-    for header in sorted(folder.glob("*.hea")):
+def annotated_ecgs(folder: Path, every: int = 1) -> Iterator[AnnotatedEcg]:
+    """Yield every n-th record of a folder in the layout of the MIT-BIH Arrhythmia Database."""
+    for header in sorted(folder.glob("*.hea"))[::every]:
         yield _annotated(header.with_suffix(""))
 
 
@@ -103,10 +103,10 @@ def _annotated(path: Path) -> AnnotatedEcg:
     at_s = marks.times_s
     rhythm, is_noisy = np.full(num_seconds, "", object), np.zeros(num_seconds, bool)
     notes = [(s, note.strip("\0")) for s, note in zip(at_s, marks.texts, strict=True) if note[:1] == "("]
-    for begin, end, name in _stretches(notes, num_seconds):
+    for begin, end, name in stretches(notes, num_seconds):
         rhythm[int(np.ceil(begin)) : int(end)] = name
     changes = [(s, k) for s, c, k in zip(at_s, marks.symbols, marks.subtypes, strict=True) if c == "~"]
-    for begin, end, subtype in _stretches(changes, num_seconds):
+    for begin, end, subtype in stretches(changes, num_seconds):
         is_noisy[max(0, int(begin) - 1) : int(end) + 1] |= subtype != 0
     is_noisy[int(block.length_s.sum()) - 1 :] = True
     beats = [(s, c) for s, c in zip(at_s, marks.symbols, strict=True) if c in BEAT_CODES + "!"]
@@ -122,7 +122,7 @@ def _annotated(path: Path) -> AnnotatedEcg:
     )
 
 
-def _stretches(changes: list[tuple[float, Any]], end_s: float) -> list[tuple[float, float, Any]]:
+def stretches(changes: list[tuple[float, Any]], end_s: float) -> list[tuple[float, float, Any]]:
     """Return (begin, end, what) of states that each last until the next one begins."""
     return [(begin, end, what) for (begin, what), (end, _) in pairwise([*changes, (end_s, None)])]
 
@@ -149,9 +149,10 @@ def clean_ecgs(records: list[AnnotatedEcg], per_record: int) -> tuple[Float32[np
     return np.concatenate(lines), np.array(names)
 
 
-def train_blocks(folder: Path, every: int = 1) -> Iterator[SegmentBlock]:
-    """Yield the `train` records of the 2015 challenge; `test` is never read."""
+def train_blocks(folder: Path, every: int = 1, fold: int | None = None) -> Iterator[SegmentBlock]:
+    """Yield the `train` records of the 2015 challenge, of one fold or of all; `test` is never read."""
     rows = [row for row in read_rows(folder / "records.csv") if row["split"] == "train"]
+    rows = [row for row in rows if fold is None or row["fold"] == str(fold)]
     for row in rows[::every]:
         yield cut_block(open_recording(folder / "records" / row["record"]), SegmentConfig())
 
@@ -166,7 +167,7 @@ def clean_pulses(blocks: list[SegmentBlock], slot: int) -> tuple[Float32[np.ndar
             chosen = rng.permutation(np.flatnonzero(_is_clean_pulse(whole)))[:1]
             lines.append(whole[chosen])
             names += [block.recording_id] * len(chosen)
-    return np.concatenate(lines), np.array(names)
+    return np.concatenate([np.zeros((0, SEGMENT_S * int(RATE_HZ)), np.float32), *lines]), np.array(names)
 
 
 def _is_clean_pulse(lines: Float32[np.ndarray, "line time"]) -> Bool[np.ndarray, " line"]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from scipy.stats import spearmanr
 
 from qualityfm.evidence.intervals import Estimate, auc, bootstrap
-from qualityfm.evidence.quality_data import SEGMENT_S, AnnotatedEcg, one_channel
+from qualityfm.evidence.quality_data import SEGMENT_S, AnnotatedEcg
 from qualityfm.evidence.quality_peers import peer_seconds, peers_of
-from qualityfm.quality import score_block
+from qualityfm.evidence.quality_scorers import ScoredSeconds, Scorer, as_recording
 from qualityfm.records import Cause, ChannelKind
+
+#: What a figure's interval is called in a table.
+NUMBERS = ("value", "low", "high")
+
+#: Points that a ROC curve is drawn with.
+CURVE_POINTS = 60
 
 SNRS_DB = (24, 18, 12, 6, 0, -6)
 
@@ -45,6 +52,8 @@ class Figure:
         estimate: The number with its interval.
         num_records: Records (patients, simulations) that it rests on.
         aim: What is aimed at, in words; "" where nothing is.
+        curve: What the number sums up, as points: false against true positive share for an AUC, SNR in dB against the
+            mean score for a rank correlation, probability against frequency for a calibration error; may be empty.
     """
 
     part: str
@@ -54,6 +63,23 @@ class Figure:
     estimate: Estimate
     num_records: int
     aim: str = ""
+    curve: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Figure:
+        """Return the figure that `row` and its curve were made of; missing numbers are NaN."""
+        value, low, high = (float("nan") if row[name] is None else float(row[name]) for name in NUMBERS)
+        part, case, method, measure = (str(row[name]) for name in ("part", "case", "method", "measure"))
+        return cls(
+            part=part,
+            case=case,
+            method=method,
+            measure=measure,
+            estimate=Estimate(value=value, low=low, high=high),
+            num_records=int(row["records"]),
+            aim=str(row["aim"]),
+            curve=tuple((float(x), float(y)) for x, y in row.get("curve", ())),
+        )
 
     def row(self) -> dict[str, object]:
         """Return the figure as plain values."""
@@ -76,10 +102,17 @@ def figure_of(
     groups: np.ndarray,
     rounds: int,
     aim: str = "",
+    curve: tuple[tuple[float, float], ...] = (),
 ) -> Figure:
-    """Return a figure with its bootstrap interval over groups; `names` are part, case, method and measure."""
+    """Return a figure with its bootstrap interval over groups; `names` are part, case, method and measure.
+
+    Where there is one group only, there is nothing to draw from and the interval is NaN.
+    """
     part, case, method, measure = names
-    estimate = bootstrap(value, groups, num_rounds=rounds)
+    if len(np.unique(groups)) < 2:
+        estimate = Estimate(value=value(np.arange(len(groups))), low=float("nan"), high=float("nan"))
+    else:
+        estimate = bootstrap(value, groups, num_rounds=rounds)
     return Figure(
         part=part,
         case=case,
@@ -88,7 +121,20 @@ def figure_of(
         estimate=estimate,
         num_records=len(np.unique(groups)),
         aim=aim,
+        curve=curve,
     )
+
+
+def roc_points(
+    is_positive: Bool[np.ndarray, " sample"], score: Float[np.ndarray, " sample"]
+) -> tuple[tuple[float, float], ...]:
+    """Return some points of the ROC curve, false against true positive share; none where one class is missing."""
+    num_positive, num_negative = int(is_positive.sum()), int((~is_positive).sum())
+    if not num_positive or not num_negative:
+        return ()
+    cuts = np.unique(np.quantile(score, np.linspace(0, 1, CURVE_POINTS)))[::-1]
+    points = [(float((score[~is_positive] >= c).mean()), float((score[is_positive] >= c).mean())) for c in cuts]
+    return ((0.0, 0.0), *((round(x, 4), round(y, 4)) for x, y in points), (1.0, 1.0))
 
 
 def mean_figure(
@@ -127,7 +173,8 @@ def noise_figures(
     lines: Float32[np.ndarray, "line time"],
     groups: np.ndarray,
     kind: ChannelKind,
-    noise: dict[str, Float32[np.ndarray, "lead time"]],
+    noise: Mapping[str, Float32[np.ndarray, "lead time"]],
+    scorers: Mapping[str, Scorer],
     rounds: int,
     peer_every: int,
 ) -> list[Figure]:
@@ -138,44 +185,51 @@ def noise_figures(
         groups: Record of each.
         kind: What they are.
         noise: Recorded noise by kind.
+        scorers: By name.
         rounds: Bootstrap rounds.
-        peer_every: Peers see every n-th segment, and so does our score beside them.
+        peer_every: Peers see every n-th segment; 0 leaves them out.
     """
     figures = []
-    peer_every = max(1, min(peer_every, len(lines) // 4))
+    step = max(1, min(peer_every, len(lines) // 4))
     for name, bank in noise.items():
-        noisy = add_noise(lines, bank)
-        scores = [score_block(one_channel(part, kind)) for part in noisy]
-        ours = np.array([score.overall for score in scores])
-        case = f"{kind.value} + {name}"
-        figures += _rank_figures(case, "QualityFM", ours, groups, rounds, "at least .95")
-        named = np.mean([_is_named(score.causes, CAUSE_OF_NOISE[name]) for score in scores[-2:]], axis=0)
-        names = ("noise stress", case, "QualityFM", "cause named in segments at 0 and -6 dB")
-        figures.append(mean_figure(names, named, groups, rounds, "at least .90"))
-        some, some_groups = noisy[:, ::peer_every], groups[::peer_every]
-        for peer_name, peer in peers_of(kind).items():
-            theirs = np.array([peer_seconds(peer, part).mean(axis=1) for part in some])
-            figures += _rank_figures(case, peer_name, theirs, some_groups, rounds, "")
+        noisy, case = add_noise(lines, bank), f"{kind.value} + {name}"
+        for method, scorer in scorers.items():
+            scored = [scorer(as_recording(part, kind)) for part in noisy]
+            means = np.array([found.quality[0].reshape(len(lines), -1).mean(axis=1) for found in scored])
+            figures += rank_figures(case, method, means, groups, rounds, "at least .95")
+            if all(found.causes is not None for found in scored):
+                named = np.mean([_is_named(found, len(lines), CAUSE_OF_NOISE[name]) for found in scored[-2:]], axis=0)
+                names = ("noise stress", case, method, "cause named in segments at 0 and -6 dB")
+                figures.append(mean_figure(names, named, groups, rounds, "at least .90"))
+        for peer_name, peer in (peers_of(kind) if peer_every else {}).items():
+            theirs = np.array([peer_seconds(peer, part).mean(axis=1) for part in noisy[:, ::step]])
+            figures += rank_figures(case, peer_name, theirs, groups[::step], rounds, "")
     return figures
 
 
-def _is_named(causes: np.ndarray, wanted: Cause) -> Float[np.ndarray, " segment"]:
+def _is_named(scored: ScoredSeconds, num_segments: int, wanted: Cause) -> Float[np.ndarray, " segment"]:
     """Return whether at least half of a segment's seconds have one of the causes."""
-    return np.asarray(((causes[:, 0] & int(wanted)) > 0).mean(axis=1) >= 0.5, float)
+    assert scored.causes is not None  # the caller asked
+    has_cause = (scored.causes[0] & int(wanted)) > 0
+    return np.asarray(has_cause.reshape(num_segments, -1).mean(axis=1) >= 0.5, float)
 
 
-def _rank_figures(
+def rank_figures(
     case: str, method: str, scores: Float[np.ndarray, "snr line"], groups: np.ndarray, rounds: int, aim: str
 ) -> list[Figure]:
+    """Return how a score of segments at each of `SNRS_DB` follows the SNR: over all segments, and within one."""
     snrs = np.array(SNRS_DB, float)
 
     def pooled(chosen: np.ndarray) -> float:
         return float(spearmanr(scores[:, chosen].ravel(), np.repeat(snrs, len(chosen))).statistic)
 
     within = np.array([spearmanr(column, snrs).statistic if np.ptp(column) > 0 else 0.0 for column in scores.T])
-    part = "noise stress"
+    part, curve = (
+        "noise stress",
+        tuple((float(s), round(float(m), 4)) for s, m in zip(snrs, scores.mean(1), strict=True)),
+    )
     return [
-        figure_of((part, case, method, "rank correlation with SNR, all"), pooled, groups, rounds, aim),
+        figure_of((part, case, method, "rank correlation with SNR, all"), pooled, groups, rounds, aim, curve),
         figure_of(
             (part, case, method, "rank correlation with SNR, within a segment"),
             lambda chosen: float(within[chosen].mean()),
@@ -186,7 +240,11 @@ def _rank_figures(
 
 
 def blindness_figures(
-    records: list[AnnotatedEcg], seconds: list[Float[np.ndarray, " second"]], method: str, rounds: int
+    records: list[AnnotatedEcg],
+    seconds: list[Float[np.ndarray, " second"]],
+    method: str,
+    rounds: int,
+    is_ours: bool = True,
 ) -> list[Figure]:
     """Return how well a low score tells each rhythm from clean sinus without ectopy: 0.5 is blind.
 
@@ -197,6 +255,7 @@ def blindness_figures(
         seconds: Score of every second of each.
         method: Whose score it is.
         rounds: Bootstrap rounds.
+        is_ours: Whether an aim stands beside it.
     """
     groups = np.concatenate([np.full(len(s), r.record, object) for r, s in zip(records, seconds, strict=True)])
     score = np.concatenate(seconds)
@@ -211,7 +270,7 @@ def blindness_figures(
         if is_other.any():
             chosen = is_other | is_sinus
             names = ("rhythm blindness", f"ecg, {text}", method, "AUC of a low score against sinus")
-            aim = "0.40 to 0.60" if method == "QualityFM" else ""
+            aim = "0.40 to 0.60" if is_ours else ""
             figures.append(_auc_figure(names, is_other[chosen], -score[chosen], groups[chosen], rounds, aim))
     return figures
 
@@ -224,7 +283,8 @@ def _auc_figure(
     rounds: int,
     aim: str,
 ) -> Figure:
-    return figure_of(names, lambda i: auc(is_positive[i], score[i]), groups, rounds, aim)
+    curve = roc_points(is_positive, score)
+    return figure_of(names, lambda i: auc(is_positive[i], score[i]), groups, rounds, aim, curve)
 
 
 def auc_figure(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from qualityfm.evidence.quality_data import SEGMENT_S, read_rows
 from qualityfm.evidence.quality_figures import Figure, auc_figure
+from qualityfm.evidence.quality_scorers import Scorer
 from qualityfm.quality import score_block
 from qualityfm.records import ChannelKind
-from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
+from qualityfm.segments import SegmentBlock
 from qualityfm.sources import open_recording, read_annotations
-from qualityfm.waveform.rhythm import RHYTHMS, BeatKind
+from qualityfm.waveform.rhythm import RHYTHMS, BeatKind, Rhythm
+from qualityfm.waveform.rhythm_bank import LABELS, RhythmBank
 from qualityfm.waveform.simulate import Simulation, SimulationConfig, simulate
 
 MEASURE = "AUC of a low score against sinus"
@@ -25,18 +29,19 @@ ALARM_S, BEFORE_S = (286, 299), (30, 270)
 LEAST_BEST = 0.5
 
 
-def fibrillation_figures(folder: Path, rounds: int) -> list[Figure]:
+def fibrillation_figures(folder: Path, scorers: Mapping[str, Scorer], rounds: int) -> list[Figure]:
     """Return how well a low score tells ventricular fibrillation from the minutes before it; draws segments."""
-    config = SegmentConfig(channels=(ChannelKind.ECG,))
     path = folder / "cu01"
     recording = open_recording(path)
-    seconds = score_block(cut_block(recording, config)).quality[:, 0].ravel()[: int(recording.duration_s)]
     marks = read_annotations(path, "atr")
     onset = int(next(s for s, c in zip(marks.times_s, marks.symbols, strict=True) if c == "["))
-    is_vf = np.arange(len(seconds)) > onset
-    groups = np.arange(len(seconds)) // SEGMENT_S
-    names = ("rhythm blindness", "ecg, ventricular fibrillation (cu01)", "QualityFM", MEASURE)
-    return [auc_figure(names, is_vf, seconds, groups, rounds, AIM)]
+    is_vf = np.arange(int(recording.duration_s)) > onset
+    groups = np.arange(len(is_vf)) // SEGMENT_S
+    figures = []
+    for method, scorer in scorers.items():
+        names = ("rhythm blindness", "ecg, ventricular fibrillation (cu01)", method, MEASURE)
+        figures.append(auc_figure(names, is_vf, scorer(recording).quality[0, : len(is_vf)], groups, rounds, AIM))
+    return figures
 
 
 def alarm_figures(folder: Path, blocks: list[SegmentBlock], rounds: int) -> list[Figure]:
@@ -67,27 +72,45 @@ def alarm_figures(folder: Path, blocks: list[SegmentBlock], rounds: int) -> list
     return figures
 
 
-def pulse_figures(per_rhythm: int, rounds: int) -> list[Figure]:
-    """Return the same for clean pulses simulated in each rhythm."""
-    seconds: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for rhythm in RHYTHMS:
-        settings = SimulationConfig(duration_s=60.0, rhythm=rhythm, faults_per_minute=0.0)
-        seconds[rhythm] = [_pulse_seconds(simulate(60_000 + i, settings), rhythm, i) for i in range(per_rhythm)]
-    sinus, sinus_groups = (np.concatenate(p) for p in zip(*seconds.pop("sinus"), strict=True))
+def pulse_figures(
+    per_rhythm: int, scorers: Mapping[str, Scorer], rounds: int, rhythms: RhythmBank | None = None
+) -> list[Figure]:
+    """Return the same for clean pulses simulated in each rhythm.
+
+    Args:
+        per_rhythm: Patients of each rhythm.
+        scorers: By name.
+        rounds: Bootstrap rounds over patients.
+        rhythms: Beats of real patients for the rhythms that it knows; without it all are modelled.
+    """
+    wanted = [r for r in RHYTHMS if rhythms is None or r in LABELS]
+    patients = {rhythm: _patients(rhythm, per_rhythm, rhythms) for rhythm in wanted}
+    origin = "simulated ppg" if rhythms is None else "simulated ppg of real beats"
     figures = []
-    for name, parts in seconds.items():
-        other, groups = (np.concatenate(p) for p in zip(*parts, strict=True))
-        is_other = np.r_[np.ones(len(other), bool), np.zeros(len(sinus), bool)]
-        names = ("rhythm blindness", f"simulated ppg, {name}", "QualityFM", MEASURE)
-        scores, both = np.r_[other, sinus], np.r_[groups, sinus_groups]
-        figures.append(auc_figure(names, is_other, scores, both, rounds, AIM))
+    for method, scorer in scorers.items():
+        seconds = {
+            rhythm: [_pulse_seconds(p, rhythm, scorer, i) for i, p in enumerate(simulated)]
+            for rhythm, simulated in patients.items()
+        }
+        sinus, sinus_groups = (np.concatenate(p) for p in zip(*seconds.pop("sinus"), strict=True))
+        for name, parts in seconds.items():
+            other, groups = (np.concatenate(p) for p in zip(*parts, strict=True))
+            is_other = np.r_[np.ones(len(other), bool), np.zeros(len(sinus), bool)]
+            names = ("rhythm blindness", f"{origin}, {name}", method, MEASURE)
+            scores, both = np.r_[other, sinus], np.r_[groups, sinus_groups]
+            figures.append(auc_figure(names, is_other, scores, both, rounds, AIM))
     return figures
 
 
-def _pulse_seconds(patient: Simulation, rhythm: str, number: int) -> tuple[np.ndarray, np.ndarray]:
+def _patients(rhythm: Rhythm, number: int, rhythms: RhythmBank | None) -> list[Simulation]:
+    settings = SimulationConfig(duration_s=60.0, rhythm=rhythm, faults_per_minute=0.0)
+    return [simulate(60_000 + i, settings, rhythms=rhythms) for i in range(number)]
+
+
+def _pulse_seconds(patient: Simulation, rhythm: str, scorer: Scorer, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the quality of each second, of "ectopy" and "vt" only next to abnormal beats, and its patient."""
-    block = cut_block(patient.clean, SegmentConfig(channels=(ChannelKind.PPG,)))
-    quality = score_block(block).quality[:, 0].ravel()[: int(patient.clean.duration_s)]
+    pulse = replace(patient.clean, signals=patient.clean.of_kind(ChannelKind.PPG))
+    quality = scorer(pulse).quality[0, : int(patient.clean.duration_s)]
     if rhythm in ("ectopy", "vt"):
         is_abnormal = np.isin(patient.beats.kinds, (BeatKind.PVC, BeatKind.VT))
         marks = np.zeros(len(quality))

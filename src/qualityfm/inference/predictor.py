@@ -104,7 +104,10 @@ class Predictor:
         Raises:
             SignalError: The recording has no channel that the model takes.
         """
-        block = cut_block(recording, self.segments)
+        return self.score_block(cut_block(recording, self.segments))
+
+    def score_block(self, block: SegmentBlock) -> QualityScore:
+        """Return the same for segments that were cut by `segments` before, as a stream has them."""
         score = score_block(block)
         if self.network.quality is None:
             return score

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from qualityfm.config import from_mapping, to_plain
 from qualityfm.errors import ConfigError, FormatError, problem
 from qualityfm.files import remove_leftovers, sha256_of, write_atomically, write_text
-from qualityfm.models.config import ModelConfig
+from qualityfm.models.config import ADDED_LATER, ModelConfig
 from qualityfm.models.network import Network, count_parameters
 from qualityfm.segments import SegmentConfig
 from qualityfm.version import __version__
@@ -139,7 +139,7 @@ def _shape(card: dict[str, Any], path: Path) -> tuple[SegmentConfig, ModelConfig
     stated = card["num_parameters"]
     try:
         segments = from_mapping(SegmentConfig, card["segments"], where=path, is_complete=True)
-        config = from_mapping(ModelConfig, card["model"], where=path, is_complete=True)
+        config = from_mapping(ModelConfig, {**ADDED_LATER, **card["model"]}, where=path, is_complete=True)
         # Each layer has more than `width` weights: an absurd number of layers is refused without building them.
         is_countable = config.num_layers * config.width <= stated
         found = count_parameters(segments, config) if is_countable else None

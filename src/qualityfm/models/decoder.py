@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from qualityfm.models.config import ModelConfig
 from qualityfm.models.encoder import Encoded, LayerStack
 from qualityfm.models.patches import StackedConvolutions
+from qualityfm.models.stems import ByKind
+from qualityfm.records import ChannelKind
 
 
 class SpectrumDecoder(nn.Module):
@@ -30,9 +32,9 @@ class SpectrumDecoder(nn.Module):
 
     def forward(self, encoded: Encoded) -> Float[Tensor, "2 batch channel bin"]:
         """Return standardised amplitude and phase, `width` bins for each channel."""
-        x = self.tokeniser(encoded.tokens)[:, : self.num_channels]
-        is_valid = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        x = self.final(self.stack(x, is_valid))
+        x = self.tokeniser(encoded.tokens)[:, None, : self.num_channels]
+        is_valid = torch.ones(x.shape[:3], dtype=torch.bool, device=x.device)
+        x = self.final(self.stack(x, is_valid))[:, 0]
         return torch.stack([self.amplitude(x), self.phase(x)])
 
 
@@ -57,3 +59,27 @@ class WaveformDecoder(nn.Module):
         batch, num_patches, _ = encoded.tokens.shape
         samples = self.to_samples(encoded.tokens).view(batch, num_patches, self.num_channels, -1)
         return torch.as_tensor(samples.permute(0, 2, 1, 3).reshape(batch, self.num_channels, -1))
+
+
+class ChannelDecoder(nn.Module):
+    """Each channel's token -> the samples of its patch, by a network of its kind.
+
+    A channel that the student lost is drawn from the mean of the others' tokens: what its neighbours know of it.
+    """
+
+    def __init__(self, kinds: tuple[ChannelKind, ...], config: ModelConfig) -> None:
+        super().__init__()
+        self.to_samples = ByKind(kinds, lambda: _patch_head(config))
+
+    def forward(self, encoded: Encoded) -> Float[Tensor, "batch channel time"]:
+        """Return scaled samples, a whole number of patches long."""
+        assert encoded.by_channel is not None  # the network pairs this decoder with "channels"
+        assert encoded.channel_valid is not None
+        own = torch.where(encoded.channel_valid[..., None], encoded.by_channel, encoded.tokens[:, None])
+        return torch.as_tensor(self.to_samples(own).flatten(2))
+
+
+def _patch_head(config: ModelConfig) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(config.width, 2 * config.width), nn.GELU(), nn.Linear(2 * config.width, config.patch_samples)
+    )

@@ -8,15 +8,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from qualityfm.models.encoder import Encoded
+from qualityfm.models.stems import ByKind
+from qualityfm.records import ChannelKind
 
 
 class QualityHead(nn.Module):
-    """Quality of each second of each channel slot, as a logit: the mean over the second's tokens, by their overlap."""
+    """Quality of each second of each channel slot, as a logit: the mean over the second's tokens, by their overlap.
 
-    def __init__(self, width: int, num_channels: int, token_s: float) -> None:
+    Args:
+        width: Features of a token.
+        channels: Number of slots that share their tokens, or the kinds of channels with tokens of their own.
+        token_s: Length of a token, s.
+    """
+
+    def __init__(self, width: int, channels: int | tuple[ChannelKind, ...], token_s: float) -> None:
         super().__init__()
         self.token_s = token_s
-        self.to_logit = nn.Linear(width, num_channels)
+        self.to_logit = _readout(width, channels, 1)
 
     def forward(self, encoded: Encoded, num_seconds: int) -> Float[Tensor, "batch channel second"]:
         """Return logits; a sigmoid makes them qualities in [0, 1].
@@ -25,17 +33,25 @@ class QualityHead(nn.Module):
             encoded: Tokens that cover at least the seconds asked for, up to the length of one token.
             num_seconds: Seconds to judge.
         """
-        return mean_over_seconds(self.to_logit(encoded.tokens).transpose(1, 2), self.token_s, num_seconds)
+        by_token = _read(self.to_logit, encoded)
+        return mean_over_seconds(by_token, self.token_s, num_seconds)
 
 
 class CauseHead(nn.Module):
-    """Whether each cause holds in each second of each channel slot; several may hold at once."""
+    """Whether each cause holds in each second of each channel slot; several may hold at once.
 
-    def __init__(self, width: int, num_channels: int, num_causes: int, token_s: float) -> None:
+    Args:
+        width: Features of a token.
+        channels: As in `QualityHead`.
+        num_causes: Causes to judge.
+        token_s: Length of a token, s.
+    """
+
+    def __init__(self, width: int, channels: int | tuple[ChannelKind, ...], num_causes: int, token_s: float) -> None:
         super().__init__()
         self.token_s = token_s
         self.num_causes = num_causes
-        self.to_logit = nn.Linear(width, num_channels * num_causes)
+        self.to_logit = _readout(width, channels, num_causes)
 
     def forward(self, encoded: Encoded, num_seconds: int) -> Float[Tensor, "batch channel second cause"]:
         """Return logits; a sigmoid makes them probabilities.
@@ -44,9 +60,21 @@ class CauseHead(nn.Module):
             encoded: Tokens that cover at least the seconds asked for, up to the length of one token.
             num_seconds: Seconds to judge.
         """
-        flat = mean_over_seconds(self.to_logit(encoded.tokens).transpose(1, 2), self.token_s, num_seconds)
-        by_channel = flat.reshape(len(flat), -1, self.num_causes, num_seconds)
-        return by_channel.transpose(2, 3)
+        flat = mean_over_seconds(_read(self.to_logit, encoded), self.token_s, num_seconds)
+        return flat.reshape(len(flat), -1, self.num_causes, num_seconds).transpose(2, 3)
+
+
+def _readout(width: int, channels: int | tuple[ChannelKind, ...], num_answers: int) -> nn.Module:
+    if isinstance(channels, int):
+        return nn.Linear(width, channels * num_answers)
+    return ByKind(channels, lambda: nn.Linear(width, num_answers))
+
+
+def _read(to_logit: nn.Module, encoded: Encoded) -> Float[Tensor, "batch answer patch"]:
+    """Return the answers of each slot, slot by slot: from its own tokens, or from those that all share."""
+    if encoded.by_channel is None:
+        return torch.as_tensor(to_logit(encoded.tokens).transpose(1, 2))
+    return torch.as_tensor(to_logit(encoded.by_channel).transpose(2, 3).flatten(1, 2))
 
 
 def mean_over_seconds(

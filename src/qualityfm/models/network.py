@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from qualityfm.errors import ConfigError, problem
 from qualityfm.models.config import ModelConfig
-from qualityfm.models.decoder import SpectrumDecoder, WaveformDecoder
+from qualityfm.models.decoder import ChannelDecoder, SpectrumDecoder, WaveformDecoder
 from qualityfm.models.encoder import Encoder
 from qualityfm.models.heads import CauseHead, QualityHead
-from qualityfm.records import Cause
+from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import SegmentConfig
 
 #: Samples per token of the stacked convolutions (strides 5 x 10 x 10).
@@ -36,25 +37,53 @@ class Network(nn.Module):
         self.config = config
         num_channels = len(segments.channels)
         self.encoder = Encoder(segments.channels, config)
-        self.decoder: SpectrumDecoder | WaveformDecoder
+        self.decoder: SpectrumDecoder | WaveformDecoder | ChannelDecoder
         if config.decoder == "paper":
             num_tokens = -(-segments.num_samples // STACKED_STRIDE)
             _check_paper_shape(segments, config)
             self.decoder = SpectrumDecoder(num_tokens, num_channels, config)
-        else:
+        elif config.tokens == "patches":
             self.decoder = WaveformDecoder(num_channels, config)
-        token_s = (config.patch_samples if config.tokens == "patches" else STACKED_STRIDE) / segments.sample_rate_hz
+        else:
+            self.decoder = ChannelDecoder(segments.channels, config)
+        token_samples = STACKED_STRIDE if config.tokens == "convolution" else config.patch_samples
+        token_s = token_samples / segments.sample_rate_hz
+        slots = segments.channels if config.tokens == "channels" else num_channels
         self.quality: QualityHead | None = None
         self.causes: CauseHead | None = None
         if config.quality_head:
-            self.quality = QualityHead(config.width, num_channels, token_s)
+            self.quality = QualityHead(config.width, slots, token_s)
         if config.cause_head:
-            self.causes = CauseHead(config.width, num_channels, len(Cause.learnable()), token_s)
+            self.causes = CauseHead(config.width, slots, len(Cause.learnable()), token_s)
 
     @property
     def num_parameters(self) -> int:
         """Number of weights."""
         return sum(p.numel() for p in self.parameters())
+
+    def with_channels(self, channels: tuple[ChannelKind, ...]) -> Network:
+        """Return a copy for other slots, such as twelve ECG leads; weights belong to kinds, not to slots.
+
+        Args:
+            channels: Kind of each slot.
+
+        Raises:
+            ConfigError: The network's weights belong to slots, or a kind is new to it.
+        """
+        foreign = sorted(set(channels) - set(self.segments.channels))
+        if self.config.tokens != "channels" or foreign or not channels:
+            own = ", ".join(dict.fromkeys(self.segments.channels))
+            expected = (
+                f"kinds out of {own}" if self.config.tokens == "channels" else "a network with tokens = 'channels'"
+            )
+            found = ", ".join(foreign) or self.config.tokens
+            raise ConfigError(
+                problem("cannot take other channels", where="model", field="channels", found=found, expected=expected)
+            )
+        other = Network(replace(self.segments, channels=channels), self.config)
+        own_weights = self.state_dict()
+        other.load_state_dict({name: own_weights[name] for name in other.state_dict()})
+        return other.train(self.training)
 
 
 def count_parameters(segments: SegmentConfig, config: ModelConfig) -> int:

@@ -1,4 +1,4 @@
-"""Samples -> tokens: the paper's stacked convolutions, and patches embedded channel by channel."""
+"""Samples -> tokens: the paper's stacked convolutions, and patches embedded channel by channel, summed or apart."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from qualityfm.models.config import ModelConfig
+from qualityfm.models.stems import ByKind, make_stem
 from qualityfm.records import ChannelKind
 
 #: Scaled samples beyond this are poison (clipping bounds honest ones far below); they count as missing.
@@ -48,45 +50,42 @@ class StackedConvolutions(nn.Module):
 
 
 class ChannelPatches(nn.Module):
-    """Each channel's patches embedded by its kind; a token is the sum over the channels that are there.
+    """Each channel's patches embedded by its kind, a token for each channel.
+
+    A channel that is absent has tokens that nobody may see; its neighbours' tokens do not depend on it.
+    """
+
+    def __init__(self, kinds: tuple[ChannelKind, ...], config: ModelConfig) -> None:
+        super().__init__()
+        self.patch_samples = config.patch_samples
+        self.stems = ByKind(kinds, lambda: make_stem(config.stem, config.patch_samples, config.width))
+
+    def forward(
+        self, values: Float[Tensor, "batch channel time"], present: Bool[Tensor, "batch channel time"]
+    ) -> tuple[Float[Tensor, "batch channel patch width"], Bool[Tensor, "batch channel patch"]]:
+        """Return tokens, and in which of them the channel speaks."""
+        tail = -values.shape[2] % self.patch_samples
+        values, present = F.pad(values, (0, tail)), F.pad(present, (0, tail))
+        share = present.view(*present.shape[:2], -1, self.patch_samples).float().mean(-1)
+        tokens = self.stems(values[:, :, None]).transpose(2, 3)
+        return tokens, share >= MIN_PRESENT_SHARE
+
+
+class SummedPatches(ChannelPatches):
+    """A token is the sum over the channels that are there.
 
     A channel that is absent adds nothing, so a segment with an absent channel has the tokens of one without it.
     """
 
-    def __init__(self, kinds: tuple[ChannelKind, ...], patch_samples: int, width: int, hidden: int = 32) -> None:
-        super().__init__()
-        self.kinds = kinds
-        self.patch_samples = patch_samples
-        self.stems = nn.ModuleDict({kind: _stem(patch_samples, hidden, width) for kind in dict.fromkeys(kinds)})
-        self.slot = nn.Parameter(torch.randn(len(kinds), width) * 0.02)
+    def __init__(self, kinds: tuple[ChannelKind, ...], config: ModelConfig) -> None:
+        super().__init__(kinds, config)
+        self.slot = nn.Parameter(torch.randn(len(kinds), config.width) * 0.02)
 
     def forward(
         self, values: Float[Tensor, "batch channel time"], present: Bool[Tensor, "batch channel time"]
-    ) -> tuple[Float[Tensor, "batch patch width"], Bool[Tensor, "batch patch"]]:
+    ) -> tuple[Float[Tensor, "batch 1 patch width"], Bool[Tensor, "batch 1 patch"]]:
         """Return tokens, and which of them have any channel at all."""
-        tail = -values.shape[2] % self.patch_samples
-        values, present = F.pad(values, (0, tail)), F.pad(present, (0, tail))
-        batch, num_channels, num_samples = values.shape
-        num_patches = num_samples // self.patch_samples
-        share = present.view(batch, num_channels, num_patches, self.patch_samples).float().mean(-1)
-        speaks = share >= MIN_PRESENT_SHARE
-
-        total = values.new_zeros(batch, num_patches, self.slot.shape[1])
-        for kind, stem in self.stems.items():
-            slots = [c for c, k in enumerate(self.kinds) if k == kind]
-            lines = values[:, slots].reshape(batch * len(slots), 1, num_samples)
-            embedded = stem(lines).transpose(1, 2).view(batch, len(slots), num_patches, -1)
-            embedded = embedded + self.slot[slots][None, :, None]
-            total = total + (embedded * speaks[:, slots, :, None]).sum(1)
-        count = speaks.sum(1)
+        embedded, speaks = super().forward(values, present)
+        total = ((embedded + self.slot[:, None]) * speaks[..., None]).sum(1, keepdim=True)
+        count = speaks.sum(1, keepdim=True)
         return total / count.clamp(min=1).sqrt()[..., None], count > 0
-
-
-def _stem(patch_samples: int, hidden: int, width: int) -> nn.Sequential:
-    """Return a small network from samples to one vector a patch; the first step looks a little beyond its stride."""
-    first = next(step for step in (5, 4, 6, 3, 2, 1) if patch_samples % step == 0)
-    return nn.Sequential(
-        nn.Conv1d(1, hidden, kernel_size=first + 2, stride=first, padding=1),
-        nn.GELU(),
-        nn.Conv1d(hidden, width, kernel_size=patch_samples // first, stride=patch_samples // first),
-    )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from qualityfm.config import from_mapping, to_plain
 from qualityfm.errors import ConfigError, FormatError, problem
 from qualityfm.models.checkpoint import CARD, TASK, read_card, save_checkpoint, weights_file
-from qualityfm.models.config import ModelConfig
+from qualityfm.models.config import ADDED_LATER, ModelConfig
 from qualityfm.models.encoder import Encoded, Encoder
 from qualityfm.models.plain_resnet import PlainResNet
 from qualityfm.models.task_head import TaskHead, TaskHeadConfig
@@ -134,7 +134,7 @@ def _shape(card: dict[str, Any], path: Path) -> tuple[SegmentConfig, ModelConfig
         )
     try:
         segments = from_mapping(SegmentConfig, card["segments"], where=path, is_complete=True)
-        config = from_mapping(ModelConfig, card["model"], where=path, is_complete=True)
+        config = from_mapping(ModelConfig, {**ADDED_LATER, **card["model"]}, where=path, is_complete=True)
         shape = from_mapping(TaskShape, task.get("shape", {}), where=path, is_complete=True)
         is_countable = shape.body == "resnet" or config.num_layers * config.width <= stated
         found = count_task_parameters(segments, config, shape) if is_countable else None

@@ -74,9 +74,17 @@ class _Condition:
             operands = [node.left, *node.comparators]
             steps = zip(operands, node.ops, operands[1:], strict=False)
             return np.asarray(np.logical_and.reduce([self.compare(*step) for step in steps]))
-        if isinstance(node, ast.Name) and self.column(node.id).dtype == bool:
-            return self.column(node.id)
+        if isinstance(node, ast.Name):
+            return self.truth_of_column(node.id)
         raise _refusal(self.where, ast.unparse(node), GRAMMAR)
+
+    def truth_of_column(self, name: str) -> Bool[np.ndarray, " row"]:
+        """Return a column of truths; tables write them as true and false or as 1 and 0, an empty cell is no truth."""
+        column = self.column(name)
+        if column.dtype == object or not np.isin(column[np.isfinite(column)], (0, 1)).all():
+            expected = f"a column of 0 and 1 or of true and false; compare others, as in {name} == ..."
+            raise _refusal(self.where, name, expected)
+        return np.asarray(column == 1)
 
     def compare(self, left: ast.expr, sign: ast.cmpop, right: ast.expr) -> Bool[np.ndarray, " row"]:
         if isinstance(sign, ast.In | ast.NotIn):

@@ -118,8 +118,15 @@ def _same_plan(store: Store, found: dict[str, Any], plan: Plan) -> None:
             "folder holds another data set",
             where=store.url,
             field=field,
-            found=was,
-            expected=str(wanted) if field == "recordings" else repr(wanted),
+            found=_in_words(was),
+            expected=str(wanted) if field == "recordings" else repr(_in_words(wanted)),
             advice="choose another --out, repeat the earlier settings, or delete this folder",
         )
     )
+
+
+def _in_words(setting: object) -> object:
+    """Return a selection as words: one side has none, and a whole question is no text to read."""
+    if setting is None:
+        return "the whole archive"
+    return "a selection from a table" if isinstance(setting, dict) else setting

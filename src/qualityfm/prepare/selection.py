@@ -19,6 +19,10 @@ from qualityfm.prepare.record_tables import layout_table, read_record_table
 from qualityfm.prepare.record_tables import table_path as table_path_of
 from qualityfm.sources import Found, Layout, find_recordings
 
+#: Column that every table has for conditions where each record's name holds one number: in many archives neighbouring
+#: numbers are one patient.
+RECORD_NUMBER = "record_number"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
@@ -157,6 +161,7 @@ def _selection(
 ) -> Selection:
     """Return the rows of a table that a condition chooses; `place` is what errors call the table."""
     names = np.array(list(frame.index), dtype=object)
+    frame = _with_numbers(frame, names)
     is_chosen = np.ones(len(frame), bool) if where is None else rows_where(where, frame, where=place)
     if away_from is not None:
         is_chosen = is_chosen & ~_near(names, rows_where(away_from, frame, where=place), within, place)
@@ -190,7 +195,7 @@ def select(found: Sequence[Found], selection: Selection) -> Selected:
     chosen, num_without_row, num_not_chosen = [], 0, 0
     for one in found:
         name = _name_in(selection.records, one.recording_id)
-        if name not in selection.records:
+        if name not in selection.records or one.aside is not None:
             num_without_row += one.aside is None
             if selection.takes_unlisted:
                 chosen.append(one)
@@ -249,12 +254,25 @@ def _near(names: np.ndarray, is_border: np.ndarray, within: int, place: str) -> 
     return np.asarray(np.minimum(to_left, to_right) <= within)
 
 
-def _number(name: str, place: str) -> int:
+def _with_numbers(frame: pd.DataFrame, names: np.ndarray) -> pd.DataFrame:
+    """Return the table with a column `record_number`, unless it has one or a name holds no single number."""
+    numbers = [_number_in(str(name)) for name in names]
+    if RECORD_NUMBER in frame.columns or None in numbers:
+        return frame
+    return frame.assign(**{RECORD_NUMBER: np.array(numbers, np.int64)})
+
+
+def _number_in(name: str) -> int | None:
     groups = re.findall(r"[0-9]+", name.rsplit("/", 1)[-1])
-    if len(groups) != 1 or len(groups[0]) > 18:
+    return int(groups[0]) if len(groups) == 1 and len(groups[0]) <= 18 else None
+
+
+def _number(name: str, place: str) -> int:
+    number = _number_in(name)
+    if number is None:
         raise ConfigError(
             problem(
                 "no record number", where=place, field="record", found=name, expected="a name with one group of digits"
             )
         )
-    return int(groups[0])
+    return number

@@ -15,6 +15,7 @@ from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.pairing import PairIndex, Pairs, anchors_of_step
 from qualityfm.records import Cause
 from qualityfm.segments import SegmentConfig
+from qualityfm.shards.joined import JoinedReader
 from qualityfm.shards.reader import ShardBatch, ShardReader
 from qualityfm.waveform.artefacts import CorruptionConfig, NoiseBank, corrupt
 from qualityfm.waveform.seconds import second_starts
@@ -62,7 +63,7 @@ class PairBatches:
     """Makes the batch of any step from a shard set.
 
     Args:
-        reader: The shard set.
+        reader: One data set or several.
         rows: Its rows this run may use.
         config: The recipe.
         model: Tells how the student's patches lie.
@@ -72,7 +73,7 @@ class PairBatches:
 
     def __init__(
         self,
-        reader: ShardReader,
+        reader: ShardReader | JoinedReader,
         rows: Int[np.ndarray, " anchor"],
         config: PretrainConfig,
         model: ModelConfig,
@@ -81,7 +82,7 @@ class PairBatches:
         seed: int,
     ) -> None:
         self.reader, self.config, self.model, self.bank, self.seed = reader, config, model, bank, seed
-        segments = reader.index.segments
+        segments = reader.segments
         self._corruption = corruption_for(segments)
         self.index = PairIndex(
             reader.rows["recording_id"],
@@ -115,7 +116,7 @@ class PairBatches:
         self, better: ShardBatch, worse: ShardBatch, pairs: Pairs, i: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, ...]:
         """Return one pair's teacher and student samples, the student's quality and causes, and where they are known."""
-        segments = self.reader.index.segments
+        segments = self.reader.segments
         student, quality, causes = worse.values[i], worse.quality[i], worse.causes[i]
         if pairs.is_made[i]:
             noisy = corrupt(student, segments.channels, segments.sample_rate_hz, self.bank, rng, self._corruption)
@@ -136,7 +137,7 @@ class PairBatches:
     def _hidden(self, batch_size: int, rng: np.random.Generator) -> Bool[Tensor, "batch patch"] | None:
         if self.model.tokens == "convolution":
             return None
-        num_patches = -(-self.reader.index.segments.num_samples // self.model.patch_samples)
+        num_patches = -(-self.reader.segments.num_samples // self.model.patch_samples)
         masks = [hide_patches(num_patches, self.config.mask_fraction, rng) for _ in range(batch_size)]
         return torch.from_numpy(np.stack(masks))
 

@@ -62,13 +62,13 @@ class PretrainConfig:
         num_prototypes: Outputs of the projection head; 0 compares the features themselves.
         made_fraction: Share of pairs made by adding noise although a natural partner exists.
         max_distance_s: Farthest apart that the two members of a natural pair begin, s.
-        mask_fraction: Share of the student's patches hidden behind the mask token ("patches" only).
+        mask_fraction: Share of the student's patches hidden behind the mask token (not with "convolution").
         channel_dropout: Chance that one of the student's channels is taken away, where at least two are there.
         noise_sd: Noise added to both members, in scaled units.
         gain_range: Random gain of each channel.
         offset: Largest random offset of each channel, in scaled units.
         zeroed_span: Shortest and longest share of the segment that is zeroed in both members ("convolution"), or
-            missing in the student ("patches").
+            missing in the student.
         distill_weight: Weight of the distillation loss.
         amplitude_weight: Weight of the amplitude or power term.
         phase_weight: Weight of the phase term.

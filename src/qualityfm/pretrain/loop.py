@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.noise import load_noise, noise_name
 from qualityfm.pretrain.objective import Objective
 from qualityfm.pretrain.preset import Preset
+from qualityfm.pretrain.start import start_from
 from qualityfm.shards.format import INDEX_FILE
-from qualityfm.shards.reader import ShardReader
+from qualityfm.shards.joined import JoinedReader
 from qualityfm.shards.splits import refuse_leakage, split_by_subject
 from qualityfm.training import runtime
 from qualityfm.training.log import RunLog, draw_curves
@@ -86,11 +87,12 @@ class RunSummary:
 
 def pretrain(
     preset: Preset,
-    data: str | Path,
+    data: str | Path | Sequence[str | Path],
     out: Path,
     *,
     heldout: str | Path | None = None,
     noise: Path | None = None,
+    init: Path | None = None,
     steps: int | None = None,
     stop_after: int | None = None,
     threads: int | None = None,
@@ -103,10 +105,11 @@ def pretrain(
 
     Args:
         preset: What to train and how.
-        data: Shard set to learn from, a folder or URL.
+        data: Data set to learn from, a folder or URL; or several that share no recording.
         out: Run folder: checkpoint/, log.jsonl, tensorboard/, curves.png and the state to resume from.
         heldout: Shard set that is never learnt from; by default a tenth of the patients of `data`.
         noise: Folder of WFDB noise records for made pairs; None for modelled noise.
+        init: Checkpoint whose weights the run begins with; by default it begins at random.
         steps: Length of the run; by default the preset's epochs.
         stop_after: Save and stop after this step of the plan, to go on later.
         threads: CPU threads; None leaves torch's choice.
@@ -131,14 +134,17 @@ def pretrain(
     checks = PairBatches(heldout_reader, heldout_rows, config, preset.model, bank, seed=HELDOUT_SEED)
     num_steps = steps or math.ceil(config.epochs * len(train_rows) / config.batch_size)
 
-    objective = Objective(Network(preset.segments, preset.model), config).to(place)
+    objective = Objective(Network(preset.segments, preset.model), config)
+    begun_with = None if init is None else start_from(objective, init)
+    objective = objective.to(place)
     state = _new_state(objective, config)
     plan = {
         "preset": to_plain(replace(preset, pretrain=config)),
-        "data": reader.index.content_hash,
+        "data": reader.content_hash,
         "num_steps": num_steps,
         "noise": noise_name(noise),
-        "heldout": None if heldout is None else heldout_reader.index.content_hash,
+        "heldout": None if heldout is None else heldout_reader.content_hash,
+        "init": begun_with,
     }
     _claim(out)
     if (out / STATE).is_file():
@@ -159,14 +165,9 @@ def pretrain(
     about = {
         "name": preset.name,
         "pretrain": to_plain(config),
-        "data": {
-            "content_hash": reader.index.content_hash,
-            "num_segments": len(train_rows),
-            "num_recordings": len(set(reader.rows["recording_id"][train_rows])),
-            "hours": round(float(reader.rows["length_s"][train_rows].sum()) / 3600, 2),
-            "selection": to_plain(reader.index.selection),
-        },
+        "data": reader.describe(train_rows),
         "noise": plan["noise"],
+        "init": begun_with,
     }
     last_check = dict(state.history.get("heldout_last") or state.history["heldout_start"])
     check_every = max(1, min(100, num_steps // 10))
@@ -213,15 +214,15 @@ def pretrain(
     return _summary(state, num_steps, out, last_check)
 
 
-def _open_data(data: str | Path, preset: Preset) -> ShardReader:
-    reader = ShardReader(data)
-    found, wanted = reader.index.segments, preset.segments
+def _open_data(data: str | Path | Sequence[str | Path], preset: Preset) -> JoinedReader:
+    reader = JoinedReader([data] if isinstance(data, str | Path) else data)
+    found, wanted = reader.segments, preset.segments
     if found != wanted:
         names = [name for name, value in to_plain(wanted).items() if to_plain(found)[name] != value]
         raise ConfigError(
             problem(
-                f"{data} was not prepared for preset {preset.name!r}",
-                where=data,
+                f"{reader.url} was not prepared for preset {preset.name!r}",
+                where=reader.url,
                 field=f"segments.{names[0]}",
                 found=to_plain(found)[names[0]],
                 expected=repr(to_plain(wanted)[names[0]]),
@@ -232,8 +233,8 @@ def _open_data(data: str | Path, preset: Preset) -> ShardReader:
 
 
 def _hold_out(
-    reader: ShardReader, heldout: str | Path | None, preset: Preset
-) -> tuple[np.ndarray, ShardReader, np.ndarray]:
+    reader: JoinedReader, heldout: str | Path | None, preset: Preset
+) -> tuple[np.ndarray, JoinedReader, np.ndarray]:
     """Return the training rows, and the reader and rows that are only ever looked at."""
     if heldout is None:
         train, held = split_by_subject(reader, HELDOUT_FRACTION, seed=0)

@@ -10,18 +10,21 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from numba import njit
 from scipy.fft import irfft, next_fast_len, rfft
 
 from qualityfm.quality.lines import Judgement
 from qualityfm.records import ChannelKind
 
-#: All thresholds of this file are our own choice, docs/decisions/0004.
+#: All thresholds of this file are our own choice, docs/decisions/0004 and 0020.
 STEP_S = 0.04  # activity is compared in steps of this length
 MAX_DELAY_S = 2.0  # pulse transit plus what monitors delay a pulse by
 NUM_DELAYS = round(MAX_DELAY_S / STEP_S) + 1
 CLEAR_NO, CLEAR_YES = 0.10, 0.16  # best correlation over the delays; trust rises from LEAST_TRUST to 1 in between
+#: Where a segment agrees much less at one delay than its parts do at delays of their own, it drifts: more is asked.
+NUM_PARTS, DRIFTS_BELOW = 5, 0.7
+DRIFTING_NO, DRIFTING_YES = 0.18, 0.30
 LEAST_TRUST = 0.5  # which of the two is wrong stays unknown
 MIN_QUALITY = 0.5  # a channel worse than this alone is not asked
 SURELY = 0.35  # correlation of a segment from which on each of its seconds is asked
@@ -60,9 +63,10 @@ def agreement_trusts(
             asked = np.flatnonzero(is_good[:, e] & is_good[:, p])
             if len(asked):
                 together, delay = best_correlation(spectra[e][asked], spectra[p][asked])
+                drifts = _drifts(activity[e][asked], activity[p][asked], together)
                 local = _local_trust(activity[e][asked], activity[p][asked], together, delay, quality.shape[2])
                 local[np.minimum(quality[asked, e], quality[asked, p]) < MIN_QUALITY] = 1  # it has causes of its own
-                trust = _trust(together)[:, None] * local
+                trust = _trust(together, drifts)[:, None] * local
                 best[e][asked] = np.maximum(best[e][asked], trust)
                 best[p][asked] = np.maximum(best[p][asked], trust)
     return {c: np.where(np.isfinite(found), found, 1).astype(np.float32) for c, found in best.items()}
@@ -102,9 +106,26 @@ def _local_shares(ecg: np.ndarray, pulse: np.ndarray, delay: np.ndarray, share: 
             share[i, s] = (ep - e * p / count) / max(np.sqrt(size), 1e-9)
 
 
-def _trust(correlation: Float32[np.ndarray, " segment"]) -> Float32[np.ndarray, " segment"]:
-    certainty = np.clip((correlation - CLEAR_NO) / (CLEAR_YES - CLEAR_NO), 0, 1)
-    return np.asarray(LEAST_TRUST + (1 - LEAST_TRUST) * certainty)
+def _drifts(
+    ecg: Float32[np.ndarray, "segment step"],
+    pulse: Float32[np.ndarray, "segment step"],
+    together: Float32[np.ndarray, " segment"],
+) -> Bool[np.ndarray, " segment"]:
+    """Return whether short parts agree much better than the whole: two hearts of like rates keep step for seconds."""
+    length = ecg.shape[1] // NUM_PARTS
+    parts = np.zeros(len(ecg), np.float32)
+    for first in range(0, NUM_PARTS * length, length):
+        part = slice(first, first + length)
+        parts += best_correlation(_spectrum(ecg[:, part]), _spectrum(pulse[:, part]))[0]
+    return np.asarray(together < DRIFTS_BELOW * parts / NUM_PARTS)
+
+
+def _trust(
+    correlation: Float32[np.ndarray, " segment"], drifts: Bool[np.ndarray, " segment"]
+) -> Float32[np.ndarray, " segment"]:
+    no, yes = np.where(drifts, DRIFTING_NO, CLEAR_NO), np.where(drifts, DRIFTING_YES, CLEAR_YES)
+    certainty = np.clip((correlation - no) / (yes - no), 0, 1)
+    return np.asarray(LEAST_TRUST + (1 - LEAST_TRUST) * certainty, np.float32)
 
 
 def activity_steps(judgement: Judgement) -> Float32[np.ndarray, "segment step"]:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int, UInt16
 
+from qualityfm.segments import SegmentConfig
 from qualityfm.shards.decode import HALF_FLOATS, decode_rows
 from qualityfm.shards.format import ARRAYS, array_shape, read_index
 from qualityfm.shards.shard import OpenShard, compare_sizes, read_rows
@@ -100,6 +101,11 @@ class ShardReader:
     def url(self) -> str:
         """Path or URL of the data set."""
         return self.store.url
+
+    @property
+    def segments(self) -> SegmentConfig:
+        """How its segments were cut and scaled."""
+        return self.index.segments
 
     def __len__(self) -> int:
         return int(self._first_row[-1])

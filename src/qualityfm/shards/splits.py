@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Int
 
 from qualityfm.errors import ConfigError, TaskError, problem
-from qualityfm.shards.reader import ShardReader
 
 
 class HasRows(Protocol):
@@ -26,7 +25,7 @@ class HasRows(Protocol):
 
 
 def split_by_subject(
-    reader: ShardReader, heldout_fraction: float, seed: int
+    reader: HasRows, heldout_fraction: float, seed: int
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " heldout"]]:
     """Return row numbers for training and for watching it; no subject, and no recording, has rows in both.
 

@@ -49,6 +49,12 @@ SOURCES: dict[str, Source] = {
     "numpy": NUMPY,
 }
 
+#: Why something with the name of a recording is none.
+UNSPOKEN = "no layout speaks of this file"
+NO_FILE = "neither a file nor a folder"
+LINKED_FOLDER = "a symbolic link to a folder, which is not entered"
+PASSED_OVER = (UNSPOKEN, NO_FILE, LINKED_FOLDER)
+
 
 def open_recording(
     path: str | Path,
@@ -131,15 +137,18 @@ def _foreign_file(path: Path) -> SourceError:
     )
 
 
-def find_recordings(folder: str | Path, *, layout: Layout | str | None = None) -> list[Found]:
+def find_recordings(
+    folder: str | Path, *, layout: Layout | str | None = None, passed_over: bool = False
+) -> list[Found]:
     """List the recordings in a folder and the folders below it, from their headers; no samples are read.
 
     Folders that are symbolic links are not entered, nor are those whose name begins with a dot. What cannot be read
-    is listed with its problem. With a layout, files of its format that it does not speak of are passed over.
+    is listed with its problem. Files of a known format that no layout speaks of are passed over.
 
     Args:
         folder: The archive.
         layout: What the files do not say themselves: a layout, its name, or the path of its TOML file.
+        passed_over: Whether to list, as being aside, what is passed over too: such files, pipes, linked folders.
 
     Returns:
         What was found, sorted by `recording_id`.
@@ -152,7 +161,8 @@ def find_recordings(folder: str | Path, *, layout: Layout | str | None = None) -
     if not os.path.isdir(archive):
         found = "a file" if os.path.exists(archive) else "nothing"
         raise SourceError(problem("no such archive", where=archive, field="folder", found=found, expected="a folder"))
-    return sorted(_walk(archive, layout), key=lambda f: (f.recording_id, f.source))
+    listed = (one for one in _walk(archive, layout) if passed_over or one.aside not in PASSED_OVER)
+    return sorted(listed, key=lambda f: (f.recording_id, f.source))
 
 
 def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
@@ -163,17 +173,19 @@ def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
         prefix = folder.relative_to(archive).as_posix()
         try:
             with os.scandir(folder) as entries:
-                names = []
+                names: list[str] = []
+                linked: list[str] = []
                 for entry in entries:
+                    if entry.name.startswith(".") and entry.is_dir():
+                        continue
                     if entry.is_dir(follow_symlinks=False):
-                        if not entry.name.startswith("."):
-                            waiting.append(folder / entry.name)
+                        waiting.append(folder / entry.name)
                     else:
-                        names.append(entry.name)
+                        (linked if entry.is_dir() else names).append(entry.name)
         except OSError as error:
             yield _unreadable_folder(folder, prefix, error)
             continue
-        for found in _scan_folder(folder, sorted(names), layout):
+        for found in [*_scan_folder(folder, sorted(names), layout), *(_linked_folder(folder, n) for n in linked)]:
             recording_id = found.recording_id if prefix == "." else f"{prefix}/{found.recording_id}"
             subject_id = found.subject_id
             if subject_id is None and layout is not None:
@@ -185,13 +197,34 @@ def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
 def _scan_folder(folder: Path, names: list[str], layout: Layout | None) -> Iterator[Found]:
     """Yield what every source finds; a name that two formats share gets its extension, so that ids stay unique."""
     seen: set[str] = set()
+    taken: set[str] = set()
     for name, source in SOURCES.items():
         spoken = layout if layout is not None and layout.source == name else None
         for found in source.scan(folder, names, spoken):
             if found.recording_id in seen:
                 found = dataclasses.replace(found, recording_id=found.path.relative_to(folder).as_posix())
             seen.add(found.recording_id)
+            taken.add(found.file.name)
             yield found
+    for name in names:
+        if name not in taken and _could_be_read(folder / name):
+            yield _aside(folder / name, UNSPOKEN if os.path.isfile(folder / name) else NO_FILE)
+
+
+def _could_be_read(path: Path) -> bool:
+    """Return whether the name is one that a source would open."""
+    # WFDB lists its headers itself: those that it passes over are segments of a record that it lists.
+    return any(path in source.candidates(path) for name, source in SOURCES.items() if name != "wfdb")
+
+
+def _linked_folder(folder: Path, name: str) -> Found:
+    return _aside(folder / name, LINKED_FOLDER)
+
+
+def _aside(path: Path, reason: str) -> Found:
+    return Found(
+        path=path, recording_id=path.name, subject_id=None, source="", duration_s=0.0, channels=(), aside=reason
+    )
 
 
 def _unreadable_folder(folder: Path, recording_id: str, error: OSError) -> Found:

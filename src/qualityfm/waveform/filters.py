@@ -114,7 +114,8 @@ def _part(spectrum: np.ndarray, band: Band, num_samples: int, length: int, sampl
     """Return one band; a thinned one comes from the low end of the spectrum alone, which is as much cheaper."""
     num_kept = length // band.step
     low_end = spectrum[:, : num_kept // 2 + 1] * _gain(band, length, sample_rate_hz)[: num_kept // 2 + 1]
-    return np.asarray(irfft(low_end, num_kept, axis=1)[:, : -(-num_samples // band.step)])
+    # Contiguous however many lines there are: compiled loops add in another order over strided ones.
+    return np.ascontiguousarray(irfft(low_end, num_kept, axis=1)[:, : -(-num_samples // band.step)])
 
 
 @lru_cache(maxsize=64)  # recordings come in one length and rate, thousands of them

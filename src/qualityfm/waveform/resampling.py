@@ -33,29 +33,69 @@ def resample(samples: Float[np.ndarray, " time"], from_hz: float, to_hz: float) 
         from_hz: Their rate, Hz.
         to_hz: Rate wanted, Hz.
     """
+    return resample_stretch(samples, 0, from_hz, to_hz)[1]
+
+
+def resample_stretch(
+    samples: Float[np.ndarray, " time"], first: int, from_hz: float, to_hz: float
+) -> tuple[int, Float[np.ndarray, " time"]]:
+    """Return samples of a stretch at another rate, and the number of the first of them.
+
+    Samples count from the signal's first one, before and after, so that a stretch and the whole signal give the same
+    bits wherever the filter does not reach beyond the stretch (`reach_of_resampling`).
+
+    Args:
+        samples: Finite samples.
+        first: Number of the first of them in the signal; a multiple of `resampling_grid`.
+        from_hz: Their rate, Hz.
+        to_hz: Rate wanted, Hz.
+    """
     if from_hz == to_hz or len(samples) < 2:
-        return samples
-    ratio = Fraction(to_hz / from_hz).limit_denominator(1000)
-    if abs(ratio * from_hz / to_hz - 1) < 1e-10:
-        return polyphase(samples, ratio.numerator, ratio.denominator)
-    if to_hz < from_hz:  # band-limit first, at the source's own rate
-        steps = max(50, int(np.ceil(50 * from_hz / to_hz)))
-        factor = Fraction(to_hz / from_hz).limit_denominator(steps)
-        narrow = polyphase(samples, factor.numerator, factor.denominator)
-        mid_hz = from_hz * factor.numerator / factor.denominator
-    else:
-        narrow, mid_hz = samples, from_hz
+        return first if from_hz == to_hz else round(first / from_hz * to_hz), samples
+    factor, is_exact = _factor(from_hz, to_hz)
+    narrow = polyphase(samples, factor.numerator, factor.denominator) if factor != 1 else samples
+    first_narrow = first * factor.numerator // factor.denominator
+    if is_exact:
+        return first_narrow, narrow
+    mid_hz = from_hz * factor.numerator / factor.denominator
     up = int(np.ceil(4 * to_hz / mid_hz))
     fine = polyphase(narrow, up, 1)
-    num_out = int(np.floor((len(samples) - 1) / from_hz * to_hz + 1e-9)) + 1
-    return np.asarray(np.interp(np.arange(num_out) / to_hz, np.arange(len(fine)) / (mid_hz * up), fine))
+    first_out = int(np.ceil(first / from_hz * to_hz - 1e-9))
+    end_out = int(np.floor((first + len(samples) - 1) / from_hz * to_hz + 1e-9)) + 1
+    fine_s = np.arange(first_narrow * up, first_narrow * up + len(fine)) / (mid_hz * up)
+    return first_out, np.asarray(np.interp(np.arange(first_out, end_out) / to_hz, fine_s, fine))
+
+
+@lru_cache(maxsize=64)
+def _factor(from_hz: float, to_hz: float) -> tuple[Fraction, bool]:
+    """Return the rate change of the first filter, and whether it is the whole change."""
+    ratio = Fraction(to_hz / from_hz).limit_denominator(1000)
+    if abs(ratio * from_hz / to_hz - 1) < 1e-10:
+        return ratio, True
+    if to_hz >= from_hz:
+        return Fraction(1), False
+    steps = max(50, int(np.ceil(50 * from_hz / to_hz)))  # band-limit first, at the source's own rate
+    return Fraction(to_hz / from_hz).limit_denominator(steps), False
+
+
+def resampling_grid(from_hz: float, to_hz: float) -> int:
+    """Return of which number of samples the start of a stretch must be a multiple."""
+    return 1 if from_hz == to_hz else _factor(from_hz, to_hz)[0].denominator
+
+
+def reach_of_resampling(from_hz: float, to_hz: float) -> int:
+    """Return how many samples of the source around an instant can change the sample there, generously.
+
+    Both filters together reach `2 * FILTER_HALF_PERIODS` periods of the slower rate, and their phases a little more.
+    """
+    return 0 if from_hz == to_hz else int(np.ceil(2.5 * FILTER_HALF_PERIODS * max(1.0, from_hz / to_hz))) + 8
 
 
 def polyphase(samples: Float[np.ndarray, " time"], up: int, down: int) -> Float32[np.ndarray, " time"]:
     """Return samples at `up / down` times their rate, two parts without a common divisor.
 
-    Beyond its ends the signal goes on along the line from its first to its last sample. The same as
-    `scipy.signal.resample_poly(samples, up, down, window=low_pass(up, down), padtype="line")` up to the order of
+    Beyond its ends the signal keeps its first and its last value, which a stream knows too. The same as
+    `scipy.signal.resample_poly(samples, up, down, window=low_pass(up, down), padtype="edge")` up to the order of
     additions. That order is fixed here and no multiplication is fused with one, so every processor gives the same bits.
     """
     samples = np.ascontiguousarray(samples, np.float32)
@@ -66,7 +106,7 @@ def polyphase(samples: Float[np.ndarray, " time"], up: int, down: int) -> Float3
     num_each = -(-num_out // up)
     last = (num_each - 1) * down + int(phases.first.max()) + phases.taps.shape[1]  # source sample needed last, about
     after = max(0, last - len(samples)) + down
-    longer = _along_line(samples, phases.before, after)
+    longer = np.pad(samples, (phases.before, after), mode="edge")
     # Every `down`-th sample in a row of its own: what one tap meets in consecutive outputs then lies side by side.
     length = len(longer) // down
     rows = np.ascontiguousarray(longer[: length * down].reshape(length, down).T)
@@ -118,14 +158,6 @@ def _phases(up: int, down: int) -> _Phases:
     return _Phases(taps=cut, first=first, before=max(0, -int(first.min())))
 
 
-def _along_line(samples: Float32[np.ndarray, " time"], before: int, after: int) -> Float32[np.ndarray, " longer"]:
-    """Return samples continued at both ends along the line from the first to the last."""
-    slope = (samples[-1] - samples[0]) / np.float32(max(1, len(samples) - 1))
-    left = samples[0] + slope * np.arange(-before, 0, dtype=np.float32)
-    right = samples[-1] + slope * np.arange(1, after + 1, dtype=np.float32)
-    return np.concatenate((left, samples, right))
-
-
 @njit(cache=True)
 def _apply(rows: np.ndarray, taps: np.ndarray, first: np.ndarray, out: np.ndarray) -> None:
     num_rows = rows.shape[0]
@@ -146,7 +178,13 @@ def _apply(rows: np.ndarray, taps: np.ndarray, first: np.ndarray, out: np.ndarra
 
 
 def recorded_ticks(
-    is_recorded: Bool[np.ndarray, " time"], start_s: float, from_hz: float, to_hz: float, num_ticks: int
+    is_recorded: Bool[np.ndarray, " time"],
+    start_s: float,
+    from_hz: float,
+    to_hz: float,
+    num_ticks: int,
+    first_tick: int = 0,
+    first_sample: int = 0,
 ) -> tuple[slice, Bool[np.ndarray, " tick"]]:
     """Return which ticks of a clock lie within a signal, and for each whether it was recorded there.
 
@@ -155,34 +193,48 @@ def recorded_ticks(
 
     Args:
         is_recorded: True for each sample of the signal that was recorded; at least one sample.
-        start_s: Time of the first sample on the clock, s.
+        start_s: Time of the signal's sample 0 on the clock, s.
         from_hz: Rate of the signal, Hz.
         to_hz: Rate of the clock, Hz.
-        num_ticks: Length of the clock; its first tick is at 0 s.
+        num_ticks: Ticks of the clock that are asked for.
+        first_tick: Number of the first of them; tick 0 is at 0 s.
+        first_sample: Number of the first sample in `is_recorded`, which is then a stretch of the signal.
+
+    Returns:
+        Which of the ticks asked for lie within, and for each of them whether it was recorded.
     """
     is_real = np.zeros(num_ticks, bool)
-    first, end = _mark(is_recorded, bool(is_recorded.all()), start_s, from_hz, to_hz, is_real)
+    is_whole = bool(is_recorded.all())
+    first, end = _mark(is_recorded, is_whole, start_s, from_hz, to_hz, first_tick, first_sample, is_real)
     return slice(first, end), is_real
 
 
 @njit(cache=True)
 def _mark(
-    is_recorded: np.ndarray, is_whole: bool, start_s: float, from_hz: float, to_hz: float, is_real: np.ndarray
+    is_recorded: np.ndarray,
+    is_whole: bool,
+    start_s: float,
+    from_hz: float,
+    to_hz: float,
+    tick: int,
+    sample: int,
+    is_real: np.ndarray,
 ) -> tuple[int, int]:
-    # A tick's position in samples of the source grows from tick to tick: those within lie side by side.
-    first, end, num_samples = 0, len(is_real), len(is_recorded)
-    while first < end and not -0.5 <= (first / to_hz - start_s) * from_hz <= num_samples - 0.5:
+    # A tick's position in samples of the source grows from tick to tick: those within lie side by side. Positions
+    # count from the signal's sample 0, in a stretch too, so that the same tick always has the same one.
+    first, end, last = 0, len(is_real), sample + len(is_recorded) - 1
+    while first < end and not sample - 0.5 <= ((tick + first) / to_hz - start_s) * from_hz <= last + 0.5:
         first += 1
-    while end > first and not (((end - 1) / to_hz - start_s) * from_hz <= num_samples - 0.5):
+    while end > first and not (((tick + end - 1) / to_hz - start_s) * from_hz <= last + 0.5):
         end -= 1
     if first == end:
         return 0, 0
     if is_whole:
         is_real[first:end] = True
         return first, end
-    for tick in range(first, end):
-        position = (tick / to_hz - start_s) * from_hz
-        left = min(max(int(np.floor(position + 1e-6)), 0), num_samples - 1)
-        right = min(max(int(np.ceil(position - 1e-6)), 0), num_samples - 1)
-        is_real[tick] = is_recorded[left] and is_recorded[right]
+    for i in range(first, end):
+        position = ((tick + i) / to_hz - start_s) * from_hz
+        left = min(max(int(np.floor(position + 1e-6)), sample), last) - sample
+        right = min(max(int(np.ceil(position - 1e-6)), sample), last) - sample
+        is_real[i] = is_recorded[left] and is_recorded[right]
     return first, end

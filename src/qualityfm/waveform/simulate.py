@@ -26,6 +26,9 @@ CAUSES_WITH_SNR = (Cause.NOISE, Cause.MOTION, Cause.BASELINE, Cause.POWER_LINE, 
 #: Usual heart rates that the pulse model holds for, per minute; a real patient outside of it is drawn at its edge.
 POSSIBLE_RATE_BPM = (34.0, 160.0)
 
+#: Faults of the set-up last until somebody sees them: this long, s, unless another fault comes first.
+SET_UP_WRONG, SET_UP_WRONG_S = (Cause.WRONG_RATE, Cause.DISAGREEMENT), 60.0
+
 #: Least distance between two faults of one channel, s, so that each has its own truth.
 FAULT_DISTANCE_S = 1.0
 
@@ -254,12 +257,15 @@ def _with_faults(
     for channel, signal in enumerate(clean):
         samples, rate_hz = signal.samples.copy(), signal.sample_rate_hz
         line = Line(samples, signal.kind, rate_hz, float(signal_power(samples[None], rate_hz)[0]))
-        for start_s, end_s in _draw_spans(config, rng):
-            begin, end = round(start_s * rate_hz), min(round(end_s * rate_hz), len(samples))
+        spans = _draw_spans(config, rng)
+        for (start_s, end_s), next_s in zip(spans, [*(start for start, _ in spans), np.inf][1:], strict=True):
             possible = [cause for cause in config.causes if can_meet(cause, signal.kind)]
             if not possible:
                 break
             cause = possible[rng.integers(len(possible))]
+            if cause in SET_UP_WRONG:
+                end_s = max(end_s, min(start_s + SET_UP_WRONG_S, next_s - FAULT_DISTANCE_S))
+            begin, end = round(start_s * rate_hz), min(round(end_s * rate_hz), len(samples))
             snr_db = rng.uniform(*(config.drift_snr_db_range if cause is Cause.BASELINE else config.snr_db_range))
             if spoil(line, cause, begin, end, snr_db=snr_db, bank=bank, rng=rng):
                 faults.append(

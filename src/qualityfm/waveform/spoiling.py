@@ -52,6 +52,9 @@ CHANNELS_OF_CAUSE = {
 CENTRE_DB_OF_CAUSE = {Cause.BASELINE: DRIFT_CENTRE_DB, Cause.POWER_LINE: POWER_LINE_CENTRE_DB}
 SPIKE_REACH_S = 0.125
 
+#: How much faster and slower the beats of a pulse that belongs elsewhere are, and how long one such cycle takes, s.
+MISPLACED_DEPTH, MISPLACED_CYCLE_S = (0.15, 0.3), (6.0, 15.0)
+
 
 def can_meet(cause: Cause, kind: ChannelKind) -> bool:
     """Tell whether an artefact can be on a channel of a kind."""
@@ -229,12 +232,21 @@ def _stretch(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, r
 
 
 def _misplace(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
-    """Move the pulse by 0.25 s up to half the span, as two clocks or another patient's sensor do."""
-    if line.power == 0 or end - begin < line.sample_rate_hz:
+    """Let the pulse follow beats of its own, as another patient's sensor does: from elsewhere, now faster, now slower.
+
+    A pulse that is only late still follows the beats; nobody could tell it from one of a longer artery.
+    """
+    num_samples = end - begin
+    if line.power == 0 or num_samples < line.sample_rate_hz:
         return False
     samples = line.samples[begin:end]
-    shift_s = rng.uniform(0.25, max(0.3, 0.5 * (end - begin) / line.sample_rate_hz))
-    moved = np.roll(samples, round(shift_s * line.sample_rate_hz) * (1 if rng.random() < 0.5 else -1))
+    cycle = rng.uniform(*MISPLACED_CYCLE_S) * line.sample_rate_hz / (2 * np.pi)  # samples per radian
+    here = np.arange(num_samples)
+    wander = rng.uniform(*MISPLACED_DEPTH) * cycle * np.sin(here / cycle + rng.uniform(0, 2 * np.pi))
+    place = (here + rng.integers(num_samples) + wander) % num_samples
+    left = place.astype(np.int64)
+    right, fraction = (left + 1) % num_samples, (place - left).astype(np.float32)
+    moved = samples[left] * (1 - fraction) + samples[right] * fraction
     is_movable = line.is_real[begin:end] & np.isfinite(moved)
     samples[is_movable] = moved[is_movable]
     return _charge(line, begin, end, Cause.DISAGREEMENT)

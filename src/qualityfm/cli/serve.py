@@ -1,0 +1,69 @@
+"""`qualityfm serve`: the scores over HTTP."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from qualityfm.cli.terminal import remark
+from qualityfm.errors import ConfigError, problem
+
+EXAMPLES = ("qualityfm serve", "QUALITYFM_TOKEN=... qualityfm serve --host 0.0.0.0 --port 8080")
+
+#: Where the token comes from: an option would show it in the list of processes.
+TOKEN_VARIABLE = "QUALITYFM_TOKEN"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of `serve`."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; any but loopback needs a token in QUALITYFM_TOKEN."""
+    port: int = 8765
+    """Port to listen on."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None
+    """Add a model's estimate and embeddings: a run, a checkpoint, or a shipped name."""
+    max_concurrent: int = 16
+    """Requests worked on at once; more are answered 503."""
+    max_body_mb: int = 64
+    """Longest body, MB."""
+
+
+def run(options: Options) -> int:
+    """Serve until the system or Ctrl-C asks to end; what is being worked on is finished first."""
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    if token is None and options.host not in LOOPBACK:
+        expected = f"a token in {TOKEN_VARIABLE} for any address but loopback"
+        raise ConfigError(problem("not served", where="serve", field="--host", found=options.host, expected=expected))
+    import uvicorn
+
+    from qualityfm.service.app import make_app
+    from qualityfm.service.config import ServiceConfig
+
+    config = ServiceConfig(
+        token=token, max_concurrent=options.max_concurrent, max_body_bytes=options.max_body_mb * 2**20
+    )
+    predictor = None
+    if options.model is not None:
+        from qualityfm.inference.predictor import load_model
+
+        predictor = load_model(options.model)
+    remark(f"serving on http://{options.host}:{options.port}; documents at /docs")
+    uvicorn.run(
+        make_app(config, predictor),
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=1000,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=30,
+        ws_max_size=4 * 2**20,
+    )
+    return 0

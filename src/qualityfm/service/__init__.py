@@ -1,0 +1,1 @@
+"""The same scores over HTTP and WebSocket; needs the extra `serve`. Nothing here computes."""

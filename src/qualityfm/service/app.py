@@ -1,0 +1,164 @@
+"""The application: what it answers where. Made by `make_app`, served by `qualityfm serve`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from qualityfm.errors import QualityFMError
+from qualityfm.inference.report import write_report
+from qualityfm.inference.stream_protocol import segment_row
+from qualityfm.quality.score import score_block, score_quality
+from qualityfm.records import QualityScore, Recording
+from qualityfm.service import words
+from qualityfm.service.bodies import check_type, read_files, read_raw, read_samples
+from qualityfm.service.config import ServiceConfig
+from qualityfm.service.gate import Gate, Metrics, RefusedError, error_body
+from qualityfm.service.socket import StreamDoor
+from qualityfm.strict_json import UnreadableJsonError
+from qualityfm.version import __version__
+
+if TYPE_CHECKING:
+    from qualityfm.inference.predictor import Predictor
+
+
+def make_app(config: ServiceConfig | None = None, predictor: Predictor | None = None) -> FastAPI:
+    """Return the application.
+
+    Args:
+        config: Limits and token.
+        predictor: A loaded model; without one the scores are classical and there are no embeddings.
+    """
+    config, metrics = config or ServiceConfig(), Metrics()
+    app = FastAPI(title="QualityFM", version=__version__, description=words.DESCRIPTION)
+    app.state.config, app.state.metrics, app.state.predictor = config, metrics, predictor
+    _add_answers(app, metrics)
+    _add_work(app, config, predictor)
+    app.add_api_websocket_route("/v1/stream", StreamDoor(config, metrics, score_block).serve)
+    _add_errors(app)
+    app.add_middleware(Gate, config=config, metrics=metrics)
+    return app
+
+
+def _add_answers(app: FastAPI, metrics: Metrics) -> None:
+    @app.get("/health", summary="Whether the service lives", responses=words.ERRORS)
+    async def health() -> dict[str, str]:
+        predictor = app.state.predictor
+        return {"status": "ok", "version": __version__, "model": predictor.name if predictor else "none"}
+
+    @app.get("/metrics", summary="Counts for Prometheus", response_class=Response, responses=words.ERRORS)
+    async def counts() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_work(app: FastAPI, config: ServiceConfig, predictor: Predictor | None) -> None:
+    score: Callable[[Recording], QualityScore] = predictor.score if predictor else score_quality
+
+    async def work(request: Request, read: Callable[[bytes], Any], then: Callable[[Any], bytes]) -> bytes:
+        body = await request.body()
+        if len(body) <= config.inline_bytes and predictor is None:
+            return then(read(body))
+        return await run_in_threadpool(lambda: then(read(body)))
+
+    async def uploaded(request: Request, then: Callable[[Recording], bytes]) -> bytes:
+        files, layout = await _files(request), request.query_params.get("layout")
+
+        def run() -> bytes:
+            with tempfile.TemporaryDirectory(prefix="qualityfm-") as folder:
+                return then(_without_path(folder, lambda: read_files(files, Path(folder), layout)))
+
+        return await run_in_threadpool(run)
+
+    @app.post("/v1/score", openapi_extra=words.SAMPLES, **words.SCORE)
+    async def score_samples(request: Request) -> Response:
+        check_type(request.headers.get("content-type"), "application/json")
+        return _json(await work(request, read_samples, lambda found: score_bytes(score(found))))
+
+    @app.post("/v1/score/raw", openapi_extra=words.RAW, **words.SCORE)
+    async def score_raw(request: Request) -> Response:
+        check_type(request.headers.get("content-type"), "application/octet-stream")
+        query = request.query_params
+        read = lambda body: read_raw(body, query.get("sample_rate_hz"), query.getlist("channel"))  # noqa: E731
+        return _json(await work(request, read, lambda found: score_bytes(score(found))))
+
+    @app.post("/v1/score/file", openapi_extra=words.FILE, **words.SCORE)
+    async def score_file(request: Request) -> Response:
+        return _json(await uploaded(request, lambda found: score_bytes(score(found))))
+
+    @app.post("/v1/report/file", openapi_extra=words.FILE, **words.REPORT)
+    async def report_file(request: Request) -> Response:
+        return Response(await uploaded(request, lambda found: _report(found, score(found))), media_type="text/html")
+
+    if predictor is not None:
+
+        @app.post("/v1/embed", openapi_extra=words.SAMPLES, **words.EMBED)
+        async def embed_samples(request: Request) -> Response:
+            check_type(request.headers.get("content-type"), "application/json")
+            return _json(await work(request, read_samples, lambda found: _embedding(predictor, found)))
+
+
+async def _files(request: Request) -> list[tuple[str, bytes]]:
+    """Return the uploaded files: the parts of a multipart form, or the body with its name in the query."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.split(";")[0].strip().lower() != "multipart/form-data":
+        check_type(content_type, "application/octet-stream")
+        return [(request.query_params.get("name", ""), await request.body())]
+    async with request.form(max_files=64, max_fields=8) as form:
+        return [(part.filename or "", await part.read()) for _, part in form.multi_items() if not isinstance(part, str)]
+
+
+def _without_path(folder: str, read: Callable[[], Recording]) -> Recording:
+    """Read, and keep the service's own folder out of what a refusal says."""
+    try:
+        return read()
+    except QualityFMError as error:
+        raise type(error)(str(error).replace(f"{folder}/", "").replace(folder, "upload")) from error
+
+
+def score_bytes(score: QualityScore) -> bytes:
+    """Return a score as the JSON that the service answers with."""
+    segments = [segment_row(score, number) for number in range(len(score.overall))]
+    return json.dumps({"recording": score.recording_id, "segments": segments}, ensure_ascii=False).encode()
+
+
+def _report(recording: Recording, score: QualityScore) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="qualityfm-") as folder:
+        return write_report(recording, score, Path(folder) / "report.html").read_bytes()
+
+
+def _embedding(predictor: Predictor, recording: Recording) -> bytes:
+    found = predictor.embed(recording)
+    vectors = [[float(v) for v in row] if row[0] == row[0] else None for row in found.vectors]
+    answer = {"recording": found.recording_id, "start_s": found.segment_start_s.tolist(), "vectors": vectors}
+    return json.dumps(answer).encode()
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Give every refusal its status and the one shape; what is not foreseen goes to the gate, and to the log."""
+
+    def refuse(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+        return Response(error_body(status, message), status, headers, "application/json")
+
+    @app.exception_handler(QualityFMError)
+    async def unusable(request: Request, error: QualityFMError) -> Response:
+        return refuse(400 if isinstance(error, UnreadableJsonError) else 422, str(error))
+
+    @app.exception_handler(RefusedError)
+    async def refused(request: Request, error: RefusedError) -> Response:
+        return refuse(error.status, error.message, error.headers)
+
+    @app.exception_handler(HTTPException)
+    async def elsewhere(request: Request, error: HTTPException) -> Response:
+        return refuse(error.status_code, str(error.detail), dict(error.headers or {}))

@@ -47,6 +47,8 @@ VERBS = {
     "export": Verb("export", "Write a data set as Parquet tables that others read."),
     "import": Verb("import_", "Make a data set from exported Parquet tables."),
     "pretrain": Verb("pretrain", "Pre-train a model on a data set; resumes an interrupted run."),
+    "finetune": Verb("finetune", "Teach a model a clinical task from labels, or cross-validate it."),
+    "evaluate": Verb("evaluate", "Measure a fine-tuned model on labelled recordings."),
     "score": Verb("score", "Write the quality of a recording, or of a folder of them, as a table."),
     "stream": Verb("stream", "Show the quality of a running stream, from stdin or a socket."),
     "serve": Verb("serve", "Answer with scores and reports over HTTP, and streams over WebSocket."),

@@ -16,9 +16,10 @@ from scipy.special import expit
 from qualityfm.config import from_mapping
 from qualityfm.errors import ConfigError, problem
 from qualityfm.models.calibration import Calibration
-from qualityfm.models.checkpoint import CARD, load_checkpoint
+from qualityfm.models.checkpoint import CARD, TASK, load_checkpoint, read_card
 from qualityfm.models.encoder import Encoded
 from qualityfm.models.network import Network
+from qualityfm.models.task_network import TaskNetwork
 from qualityfm.quality.score import score_block
 from qualityfm.records import QualityScore, Recording
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, scale_values
@@ -72,7 +73,9 @@ class Predictor:
         card: The checkpoint's model.json.
     """
 
-    def __init__(self, network: Network, card: dict[str, Any]) -> None:
+    network: Network | TaskNetwork
+
+    def __init__(self, network: Network | TaskNetwork, card: dict[str, Any]) -> None:
         self.network = network
         self.card = card
         stored = card.get("calibration")
@@ -170,6 +173,8 @@ def _has_samples(block: SegmentBlock) -> Bool[np.ndarray, "segment channel secon
 def load_model(name_or_folder: str | Path, device: str = "cpu") -> Predictor:
     """Return a model: a shipped one by its name, or the checkpoint in a folder (a run's folder will do).
 
+    One that was fine-tuned for a task is a `TaskModel`, which has `predict_task` beside what every model has.
+
     Args:
         name_or_folder: Such as "qualityfm-tiny", "runs/first" or "runs/first/checkpoint".
         device: Torch device.
@@ -179,7 +184,12 @@ def load_model(name_or_folder: str | Path, device: str = "cpu") -> Predictor:
         FormatError: The checkpoint is damaged or of another version.
     """
     folder = find_checkpoint(name_or_folder)
-    network, card = load_checkpoint(folder, str(find_device(device)))
+    place = str(find_device(device))
+    if TASK in read_card(folder):
+        from qualityfm.inference.task_predictor import load_task_model
+
+        return load_task_model(folder, place)
+    network, card = load_checkpoint(folder, place)
     return Predictor(network, card)
 
 

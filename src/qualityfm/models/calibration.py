@@ -94,7 +94,7 @@ def fit_calibration(
         features: Pooled features of the held-out segments.
     """
     is_good = quality >= GOOD_FROM
-    slope, offset = _fit_logistic(logits[::2], is_good[::2])
+    slope, offset = fit_logistic(logits[::2], is_good[::2])
     checked, truth = logits[1::2], is_good[1::2]
     center, axes, residual_scale = _fit_region(features)
     distance = _distance(features, center, axes, residual_scale)
@@ -124,7 +124,7 @@ def calibration_error(probability: Float[np.ndarray, " second"], is_true: Bool[n
     return float(np.sum(gaps) / len(probability))
 
 
-def _fit_logistic(logits: np.ndarray, is_true: np.ndarray) -> tuple[float, float]:
+def fit_logistic(logits: np.ndarray, is_true: np.ndarray) -> tuple[float, float]:
     """Return slope and offset by maximum likelihood with a weak pull to (1, 0), so that one class alone is no trap."""
 
     def loss(parameters: np.ndarray) -> float:

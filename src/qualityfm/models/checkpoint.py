@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError
@@ -28,6 +28,9 @@ FORMAT = "qualityfm-checkpoint"
 FORMAT_VERSION = 1
 CARD = "model.json"
 
+#: Entry of a card that says which task the weights were fine-tuned for, and how its head is made.
+TASK = "task"
+
 #: What a card must hold beside format and version.
 FIELDS: dict[str, type] = {
     "package_version": str,
@@ -39,7 +42,27 @@ FIELDS: dict[str, type] = {
 }
 
 
-def save_checkpoint(folder: Path, network: Network, about: dict[str, Any], *, half_precision: bool = False) -> None:
+@runtime_checkable
+class Savable(Protocol):
+    """A network that says what it eats and how it is made."""
+
+    @property
+    def segments(self) -> SegmentConfig:
+        """How its input is cut."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """Its shape."""
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all weights by name."""
+
+
+def save_checkpoint(folder: Path, network: Savable, about: dict[str, Any], *, half_precision: bool = False) -> None:
     """Write weights and card; a kill at any moment leaves the old checkpoint or the new one.
 
     Args:
@@ -79,11 +102,14 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> tuple[Network, dict[st
     """Return the network of a checkpoint folder, in evaluation mode, and its card.
 
     Raises:
-        FormatError: Missing or damaged files, a foreign format, another version, or weights that do not fit the card.
+        FormatError: Missing or damaged files, a foreign format, another version, weights that do not fit the card, or
+            a model that was fine-tuned for a task (`qualityfm.models.task_network.load_task_network` opens those).
     """
     card = read_card(folder)
+    if TASK in card:
+        raise _is_for_task(folder, card)
     segments, config = _shape(card, folder / CARD)
-    weights = _weights_file(card, folder)
+    weights = weights_file(card, folder)
     try:
         tensors = {name: value.float() for name, value in load_file(weights).items()}
         num_stored = sum(value.numel() for value in tensors.values())
@@ -95,6 +121,13 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> tuple[Network, dict[st
         first_line = str(error).splitlines()[0]
         raise FormatError(f"damaged checkpoint: {weights}: weights do not fit {CARD}: {first_line}") from error
     return network.to(device).eval(), card
+
+
+def _is_for_task(folder: Path, card: dict[str, Any]) -> FormatError:
+    found = card[TASK].get("name") if isinstance(card[TASK], dict) else card[TASK]
+    return FormatError(
+        problem("fine-tuned for a task", where=folder, field=TASK, found=found, expected="a pre-trained model")
+    )
 
 
 def _shape(card: dict[str, Any], path: Path) -> tuple[SegmentConfig, ModelConfig]:
@@ -120,7 +153,7 @@ def _shape(card: dict[str, Any], path: Path) -> tuple[SegmentConfig, ModelConfig
     return segments, config
 
 
-def _weights_file(card: dict[str, Any], folder: Path) -> Path:
+def weights_file(card: dict[str, Any], folder: Path) -> Path:
     """Return the file with the weights, found to be the one that the card vouches for.
 
     Raises:

@@ -1,0 +1,93 @@
+"""`qualityfm evaluate`: a fine-tuned model on labelled recordings, every figure with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from qualityfm.cli.terminal import name_problems, progress, remark, say_json, say_table
+from qualityfm.errors import TaskError, problem
+
+if TYPE_CHECKING:
+    from qualityfm.evidence.evaluation import Evaluation
+    from qualityfm.inference.task_predictor import TaskModel
+
+EXAMPLES = (
+    "qualityfm evaluate vt-alarm --data alarms --labels alarms/records.csv --model qualityfm-tiny-vt-alarm",
+    "qualityfm evaluate af --data mitdb --model runs/af --json",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of `evaluate`."""
+
+    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")]
+    """vt-alarm, alarm, af, abp, quality or custom."""
+    data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Folder of the recordings."""
+    model: Annotated[str, tyro.conf.arg(metavar="NAME")]
+    """A fine-tuned model: a run, a checkpoint or a shipped name; NAME stands for the shipped NAME-TASK as well."""
+    labels: Annotated[Path | None, tyro.conf.arg(metavar="TABLE")] = None
+    """Table of labels; by default where the archive keeps them."""
+    split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Judge only the rows that the table's column split names so."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="TABLE")] = None
+    """Write each answer too: .csv, .parquet or .json."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+
+def run(options: Options) -> int:
+    """Judge, and print the figures."""
+    from qualityfm.cli.places import check_suffix
+    from qualityfm.evidence.evaluation import evaluate
+    from qualityfm.tasks.task import find_task
+
+    if options.out is not None:
+        check_suffix(options.out, (".csv", ".parquet", ".json"))
+    task = find_task(options.task)
+    model = _model(options)
+    examples = task.examples(options.data, options.labels)
+    examples = [e for e in examples if options.split is None or e.split == options.split]
+    with progress("judging", len(examples)) as advance:
+        found = evaluate(task, examples, model, advance)
+    if options.out is not None:
+        _write(found, options.out)
+    name_problems(found.problems, "could not judge")
+    if found.num_seen:
+        remark(f"left out {found.num_seen} examples of patients that the model learnt from")
+    if options.json:
+        about = {"task": task.name, "model": model.name, "num_seen": found.num_seen, "problems": list(found.problems)}
+        say_json(found.figures.plain() | about)
+    else:
+        say_table(("figure", "value [95 %]"), found.figures.rows())
+    return 0
+
+
+def _model(options: Options) -> TaskModel:
+    from qualityfm.inference.predictor import load_model, shipped_models
+    from qualityfm.inference.task_predictor import TaskModel
+
+    of_task = f"{options.model}-{options.task}"
+    model = load_model(of_task if of_task in shipped_models() else options.model)
+    if not isinstance(model, TaskModel):
+        expected, advice = f"a model fine-tuned for {options.task}", f"`qualityfm finetune {options.task}` makes one"
+        raise TaskError(
+            problem("no task head", where=options.model, field="task", found=None, expected=expected, advice=advice)
+        )
+    return model
+
+
+def _write(found: Evaluation, out: Path) -> None:
+    import pandas as pd
+
+    from qualityfm.cli.places import write_table
+
+    about = {field: [getattr(e, field) for e in found.examples] for field in ("name", "start_s", "kind", "group")}
+    labels = {f"label_{k}": [e.label[k] for e in found.examples if e.label] for k in range(found.values.shape[1])}
+    values = {f"value_{k}": found.values[:, k] for k in range(found.values.shape[1])}
+    write_table(pd.DataFrame(about | labels | values | {"answer": list(found.answers)}), out)

@@ -7,6 +7,7 @@ import pytest
 from qualityfm.errors import TaskError
 from qualityfm.evidence.encoder_check import check_encoder
 from qualityfm.files import sha256_of
+from qualityfm.shards.joined import recording_marks
 from qualityfm.tasks.examples import Example
 
 
@@ -53,6 +54,13 @@ def test_records_kept_away_from_were_not_met(table: Path) -> None:
     kept_away = origin(table, "fold in (1, 2)")
     kept_away["data"]["selection"]["within"] = 90
     assert check_encoder(kept_away, [example("a200"), example("a130")], table) == "clean"
+
+
+def test_a_card_with_marks_needs_no_condition_and_any_table_will_do(table: Path) -> None:
+    told = {"data": {"recording_marks": sorted(recording_marks(["records/a110", "elsewhere/x7"]))}}
+    assert check_encoder(told, [example("a200")], table) == "clean"
+    with pytest.raises(TaskError, match="met tested patients"):
+        check_encoder(told, [example("a114")], table)
 
 
 def test_another_table_leaves_it_unknown(table: Path) -> None:

@@ -12,6 +12,7 @@ from qualityfm.errors import ConfigError, TaskError, problem
 from qualityfm.files import sha256_of
 from qualityfm.prepare.expression import rows_where
 from qualityfm.prepare.record_tables import read_record_table
+from qualityfm.shards.joined import recording_marks
 from qualityfm.tasks.alarms import MAX_NEIGHBOUR, record_number
 from qualityfm.tasks.examples import Example
 
@@ -59,13 +60,26 @@ def check_encoder(
     return "clean"
 
 
+def marked_records(data: Mapping[str, Any], labels: Path) -> set[str] | None:
+    """Return the records of a table whose marks stand among a card's data; None where the card has no marks."""
+    marks = data.get("recording_marks")
+    if not isinstance(marks, list):
+        return None
+    names = [str(one) for one in read_record_table(labels).index]
+    return {name for name in names if recording_marks([name]) <= set(marks)}
+
+
 def _is_near(number: int | None, numbers: np.ndarray) -> bool:
     return number is not None and len(numbers) > 0 and bool(np.abs(numbers - number).min() <= MAX_NEIGHBOUR)
 
 
 def _pretrained_on(origin: Mapping[str, Any], labels: Path | None) -> set[str] | None:
-    """Return the names of the records that an encoder was pre-trained on; None where that cannot be told."""
+    """Return the names of the table's records that an encoder was pre-trained on; None where that cannot be told."""
     data = origin.get("data")
+    if isinstance(data, Mapping) and labels is not None and labels.is_file():
+        marked = marked_records(data, labels)
+        if marked is not None:
+            return marked
     selection = data.get("selection") if isinstance(data, Mapping) else None
     if not isinstance(selection, Mapping) or labels is None or not labels.is_file():
         return None

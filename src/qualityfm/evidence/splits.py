@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from qualityfm.errors import TaskError, problem
+from qualityfm.evidence.encoder_check import marked_records
 from qualityfm.files import sha256_of
 from qualityfm.prepare.selection import read_selection
 from qualityfm.tasks.alarms import MAX_NEIGHBOUR, record_number
@@ -47,11 +48,14 @@ def require_unseen(card: Mapping[str, Any], examples: Sequence[Example], labels:
 
 
 def pretrained_records(card: Mapping[str, Any], labels: Path) -> frozenset[str]:
-    """Return the records that an encoder learned from, by the card's condition on the archive's table.
+    """Return the records that an encoder learned from, by the card's marks or its condition on the archive's table.
 
     Raises:
         TaskError: The card has no selection, or it was made on another table: nothing can be shown.
     """
+    marked = marked_records(card.get("data") or {}, labels) if labels.is_file() else None
+    if marked is not None:
+        return frozenset(marked)
     selection = (card.get("data") or {}).get("selection")
     advice = "prepare with --table and --where, so that the data set remembers what it was made of"
     if not selection or "table_sha256" not in selection:

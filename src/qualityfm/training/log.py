@@ -44,7 +44,7 @@ class RunLog:
 
 
 def _round(value: float) -> float:
-    return float(f"{value:.6g}")
+    return float(f"{value:.9g}")
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -11,7 +12,11 @@ import tyro
 from qualityfm.cli.terminal import remark
 from qualityfm.errors import ConfigError, problem
 
-EXAMPLES = ("qualityfm serve", "QUALITYFM_TOKEN=... qualityfm serve --host 0.0.0.0 --port 8080")
+EXAMPLES = (
+    "qualityfm serve",
+    "qualityfm serve --recordings archive/ --annotations marks.csv",
+    "QUALITYFM_TOKEN=... qualityfm serve --host 0.0.0.0 --port 8080",
+)
 
 #: Where the token comes from: an option would show it in the list of processes.
 TOKEN_VARIABLE = "QUALITYFM_TOKEN"
@@ -32,6 +37,12 @@ class Options:
     """Requests worked on at once; more are answered 503."""
     max_body_mb: int = 64
     """Longest body, MB."""
+    recordings: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER_OR_FILE")] = None
+    """Show these recordings in the browser, at the address that is served."""
+    layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None
+    """Layout of recordings that do not describe themselves."""
+    annotations: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = None
+    """Keep what is marked in the browser in this file; it may exist."""
 
 
 def run(options: Options) -> int:
@@ -44,6 +55,8 @@ def run(options: Options) -> int:
 
     from qualityfm.service.app import make_app
     from qualityfm.service.config import ServiceConfig
+    from qualityfm.service.notebook import Notebook
+    from qualityfm.service.recordings import Recordings
 
     config = ServiceConfig(
         token=token, max_concurrent=options.max_concurrent, max_body_bytes=options.max_body_mb * 2**20
@@ -53,9 +66,12 @@ def run(options: Options) -> int:
         from qualityfm.inference.predictor import load_model
 
         predictor = load_model(options.model)
-    remark(f"serving on http://{options.host}:{options.port}; documents at /docs")
+    recordings = None if options.recordings is None else Recordings(options.recordings, options.layout)
+    notebook = None if options.annotations is None else Notebook(options.annotations)
+    viewer = "" if recordings is None else f"; {len(recordings.listed)} recordings to look at there"
+    remark(f"serving on http://{options.host}:{options.port}; documents at /docs{viewer}")
     uvicorn.run(
-        make_app(config, predictor),
+        make_app(config, predictor, recordings, notebook),
         host=options.host,
         port=options.port,
         log_level="warning",

@@ -22,7 +22,10 @@ from qualityfm.service import words
 from qualityfm.service.bodies import check_type, read_files, read_raw, read_samples
 from qualityfm.service.config import ServiceConfig
 from qualityfm.service.gate import Gate, Metrics, RefusedError, error_body
+from qualityfm.service.notebook import Notebook
+from qualityfm.service.recordings import Recordings
 from qualityfm.service.socket import StreamDoor
+from qualityfm.service.viewer_routes import add_page, add_recordings
 from qualityfm.strict_json import UnreadableJsonError
 from qualityfm.version import __version__
 
@@ -30,18 +33,28 @@ if TYPE_CHECKING:
     from qualityfm.inference.predictor import Predictor
 
 
-def make_app(config: ServiceConfig | None = None, predictor: Predictor | None = None) -> FastAPI:
+def make_app(
+    config: ServiceConfig | None = None,
+    predictor: Predictor | None = None,
+    recordings: Recordings | None = None,
+    notebook: Notebook | None = None,
+) -> FastAPI:
     """Return the application.
 
     Args:
         config: Limits and token.
         predictor: A loaded model; without one the scores are classical and there are no embeddings.
+        recordings: What the viewer shows; without it there is no viewer.
+        notebook: Where the viewer's marks are kept; without it nothing can be marked.
     """
     config, metrics = config or ServiceConfig(), Metrics()
     app = FastAPI(title="QualityFM", version=__version__, description=words.DESCRIPTION)
     app.state.config, app.state.metrics, app.state.predictor = config, metrics, predictor
     _add_answers(app, metrics)
     _add_work(app, config, predictor)
+    if recordings is not None:
+        add_page(app)
+        add_recordings(app, recordings, notebook)
     app.add_api_websocket_route("/v1/stream", StreamDoor(config, metrics, score_block).serve)
     _add_errors(app)
     app.add_middleware(Gate, config=config, metrics=metrics)

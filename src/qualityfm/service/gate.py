@@ -16,8 +16,17 @@ from qualityfm.service.config import ServiceConfig
 
 _LOG = logging.getLogger("qualityfm.service")
 
-#: Open to everybody who reaches the port: whether the service lives.
-PUBLIC = ("/health",)
+#: Open to everybody who reaches the port: whether the service lives, and the viewer's page, which holds no data.
+PUBLIC = (
+    "/health",
+    "/",
+    "/viewer/viewer.js",
+    "/viewer/plots.js",
+    "/viewer/viewer.css",
+    "/viewer/uplot.js",
+    "/viewer/uplot.css",
+    "/viewer/uplot-license.txt",
+)
 
 
 class RefusedError(Exception):

@@ -1,0 +1,158 @@
+/* One channel: its trace, what is missing, its marks and its ribbon. Text from files only ever enters as textContent. */
+"use strict";
+
+const PLOT_HEIGHT = 150, AXIS_WIDTH = 64, GRADES = ["A", "B", "C", "D", "E"];
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+}
+
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  made.className = className || "";
+  made.textContent = text || "";
+  return made;
+}
+
+function clockText(seconds) {
+  const whole = Math.floor(Math.abs(seconds) + 1e-9), rest = Math.abs(seconds) - whole;
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60].map((v) => String(v).padStart(2, "0"));
+  return parts.join(":") + (rest > 0.0005 ? rest.toFixed(3).slice(1) : "");
+}
+
+function gradesIn(context, width, height, cells, fromSecond, toSecond) {
+  context.clearRect(0, 0, width, height);
+  for (const cell of cells) {
+    const left = (cell.start_s - fromSecond) / (toSecond - fromSecond) * width;
+    const right = (cell.end_s - fromSecond) / (toSecond - fromSecond) * width;
+    context.fillStyle = colour(cell.grade);
+    context.fillRect(left, 0, Math.max(1, right - left), height);
+  }
+}
+
+function sized(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = width + "px";
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  return context;
+}
+
+class ChannelPlot {
+  constructor(table, index, onHover) {
+    this.table = table;
+    this.index = index;
+    this.cells = [];
+    this.gaps = [];
+    this.marks = [];
+    this.range = [0, 1];
+    this.root = element("section", "channel");
+    const head = element("h2", "", table.name + " ");
+    head.append(element("small", "", `${table.kind} · ${table.unit} · ${table.sample_rate_hz} Hz`));
+    this.holder = element("div", "plot");
+    this.ribbon = element("canvas", "ribbon");
+    this.ribbon.addEventListener("pointermove", (event) => onHover(this, event));
+    this.holder.addEventListener("pointermove", (event) => onHover(this, event));
+    this.root.append(head, this.holder, this.ribbon);
+  }
+
+  width() { return Math.max(200, this.root.clientWidth); }
+
+  build() {
+    if (this.plot) this.plot.destroy();
+    const grid = { stroke: colour("line"), width: 1 }, ink = colour("ink");
+    this.plot = new uPlot({
+      width: this.width(), height: PLOT_HEIGHT, legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, sync: { key: "time" } },
+      scales: { x: { time: false, range: () => this.range } },
+      axes: [
+        { stroke: ink, grid, ticks: grid, size: 28, values: (_, splits) => splits.map(clockText) },
+        { stroke: ink, grid, ticks: grid, size: AXIS_WIDTH },
+      ],
+      padding: [8, 0, 0, 0],
+      series: [{}, { stroke: colour("trace"), width: 1, points: { show: false }, spanGaps: false }],
+      hooks: { drawClear: [(plot) => this.behind(plot)] },
+    }, this.data || [[], []], this.holder);
+    this.drawRibbon();
+  }
+
+  behind(plot) {
+    const { left, top, width, height } = plot.bbox, context = plot.ctx;
+    context.save();
+    context.beginPath();
+    context.rect(left, top, width, height);
+    context.clip();
+    const band = (from, to, paint) => {
+      const a = plot.valToPos(from, "x", true), b = plot.valToPos(to, "x", true);
+      if (b >= left && a <= left + width) paint(Math.max(a, left - 20), Math.min(Math.max(b, a + 1), left + width + 20));
+    };
+    context.fillStyle = colour("mark");
+    for (const mark of this.marks) band(mark.start_s, mark.end_s, (a, b) => context.fillRect(a, top, b - a, height));
+    context.strokeStyle = context.fillStyle = colour("gap");
+    for (const [from, to] of this.gaps) band(from, to, (a, b) => hatch(context, a, top, b - a, height));
+    context.restore();
+  }
+
+  show(view) {
+    this.data = [view.times_s, view.values];
+    this.gaps = view.gaps_s;
+    this.plot.setData(this.data, false);
+    this.move(this.range);
+  }
+
+  move(range) {
+    this.range = range;
+    this.plot.batch(() => {
+      this.plot.setScale("x", { min: range[0], max: range[1] });
+      const [low, high] = this.extremes();
+      this.plot.setScale("y", { min: low, max: high });
+    });
+    this.drawRibbon();
+  }
+
+  extremes() {
+    let low = Infinity, high = -Infinity;
+    const [times, values] = this.data || [[], []];
+    for (let i = 0; i < times.length; i++) {
+      if (times[i] < this.range[0] || times[i] > this.range[1] || values[i] === null) continue;
+      if (values[i] < low) low = values[i];
+      if (values[i] > high) high = values[i];
+    }
+    if (low > high) return [0, 1];
+    const room = (high - low) * 0.05 || Math.abs(high) * 0.05 || 1;
+    return [low - room, high + room];
+  }
+
+  drawRibbon() {
+    const width = this.width() - AXIS_WIDTH, context = sized(this.ribbon, width, 14);
+    this.ribbon.style.marginLeft = AXIS_WIDTH + "px";
+    gradesIn(context, width, 14, this.cells, this.range[0], this.range[1]);
+  }
+
+  secondAt(event) {
+    const box = this.root.getBoundingClientRect();
+    const fraction = (event.clientX - box.left - AXIS_WIDTH) / (this.width() - AXIS_WIDTH);
+    return this.range[0] + fraction * (this.range[1] - this.range[0]);
+  }
+
+  causesAt(second) {
+    return this.cells.find((cell) => cell.start_s <= second && second < cell.end_s);
+  }
+}
+
+function hatch(context, left, top, width, height) {
+  context.fillRect(left, top, width, height);
+  context.save();
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  context.beginPath();
+  for (let x = left - height; x < left + width; x += 8) {
+    context.moveTo(x, top + height);
+    context.lineTo(x + height, top);
+  }
+  context.stroke();
+  context.restore();
+}

@@ -10,7 +10,7 @@ import pytest
 
 from qualityfm import score_quality
 from qualityfm.cli.places import write_table
-from qualityfm.cli.tables import open_table, write_frames
+from qualityfm.cli.tables import write_frames
 from qualityfm.errors import SourceError
 from qualityfm.waveform.simulate import SimulationConfig, simulate
 

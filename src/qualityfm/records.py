@@ -319,11 +319,50 @@ class QualityScore:
                 parts.append(f"{name} " + ", ".join(f"{words} {n} s" for n, words in ordered))
         return "; ".join(parts)
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return `seconds` as a pandas frame."""
+    def to_pandas(self, segments: slice = slice(None)) -> pandas.DataFrame:
+        """Return `seconds` as a pandas frame, of some segments if asked: a long table can be written piece by piece."""
         import pandas as pd
 
-        return pd.DataFrame(self.seconds)
+        return pd.DataFrame(self._columns(segments))
+
+    def _columns(self, segments: slice) -> dict[str, Any]:
+        """Return the rows of `seconds` as columns: the same values without a dictionary for each row."""
+        names = [c for c, name in enumerate(self.names) if name is not None]
+        num_seconds = np.minimum(np.ceil(self.segment_length_s[segments] - 1e-9).astype(int), self.quality.shape[2])
+        is_inside = np.arange(self.quality.shape[2]) < num_seconds[:, None]
+        # Rows run over segments, then channels, then seconds.
+        rows = np.broadcast_to(is_inside[:, None], (len(num_seconds), len(names), self.quality.shape[2]))
+        s, c, second = np.nonzero(rows)
+
+        def of(values: np.ndarray) -> np.ndarray:
+            return np.asarray(values[segments][:, names][rows])
+
+        def rounded(values: np.ndarray) -> list[float]:
+            return [round(value, 4) for value in of(values).astype(float).tolist()]
+
+        def in_words(values: np.ndarray) -> list[str]:
+            flags, place = np.unique(of(values), return_inverse=True)
+            words = [Cause(int(flag)).words for flag in flags]
+            return [words[k] for k in place.tolist()]
+
+        columns = {
+            "recording": [self.recording_id] * len(s),
+            "segment": np.arange(len(self.overall))[segments][s],
+            "start_s": self.segment_start_s[segments][s] + second,
+            "channel": np.array([self.names[k] for k in names], object)[c].tolist(),
+            "kind": np.array([str(self.kinds[k]) for k in names], object)[c].tolist(),
+            "quality": rounded(self.quality),
+            "causes": in_words(self.causes),
+        }
+        if self.model_quality is not None:
+            columns["model_quality"] = rounded(self.model_quality)
+        if self.model_good is not None:
+            columns["model_good"] = rounded(self.model_good)
+        if self.model_causes is not None:
+            columns["model_causes"] = in_words(self.model_causes)
+        if self.model_knows is not None:
+            columns["model_knows"] = self.model_knows[segments][s]
+        return columns
 
     def to_wfdb_annotations(self, sample_rate_hz: float = 250.0) -> wfdb.Annotation:
         """Return the quality as WFDB annotations, for other viewers; `.wrann(write_fs=True)` writes them as a file.
@@ -360,7 +399,7 @@ class QualityScore:
     def _states(self) -> list[tuple[float, tuple[tuple[str, str, str], ...]]]:
         """Return each second's start in s and its channels' names, grades and causes; in time order, each once."""
         by_start: dict[float, dict[str, tuple[str, str, str]]] = {}
-        for row in self.seconds:
+        for row in self._rows():
             state = (row["channel"], grade(row["quality"]), row["causes"])
             by_start.setdefault(row["start_s"], {})[row["channel"]] = state
         return [(start_s, tuple(by_start[start_s].values())) for start_s in sorted(by_start)]

@@ -7,6 +7,7 @@ shard sets and checkpoints. Bulk code works on `SegmentBlock`, all segments of o
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +27,12 @@ RELATIVE_SCALE_FLOOR = 1e-6
 
 #: Interquartile range of a standard normal distribution; makes the robust scale comparable to a standard deviation.
 NORMAL_IQR = 1.349
+
+#: Samples of a channel in one of `cut_blocks`: small enough for the processor's cache and for memory at any length.
+BLOCK_SAMPLES = 2**18
+
+#: Such blocks hold a multiple of this many segments, so that a network meets the same batches as with the whole.
+WHOLE_BATCHES = 32
 
 #: Leads of choice for the first ECG slot (`lead_name`): the paper uses lead II, the others are its next of kin.
 PREFERRED_ECG = ("II", "MLII", "MCL1", "I", "III", "V")
@@ -181,6 +188,25 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
     Raises:
         SignalError: The recording has no channel that fits a slot, or no samples.
     """
+    slots, duration_s = _slots_and_duration(recording, config)
+    return _cut(recording, config, slots, duration_s, range(count_segments(duration_s, config)))
+
+
+def cut_blocks(recording: Recording, config: SegmentConfig) -> Iterator[SegmentBlock]:
+    """Yield the segments of `cut_block`, bit for bit, in blocks that need little memory however long it is.
+
+    Raises:
+        SignalError: The recording has no channel that fits a slot, or no samples.
+    """
+    slots, duration_s = _slots_and_duration(recording, config)
+    total = count_segments(duration_s, config)
+    each = max(1, BLOCK_SAMPLES // config.num_samples // WHOLE_BATCHES) * WHOLE_BATCHES
+    for first in range(0, total, each):
+        yield _cut(recording, config, slots, duration_s, range(first, min(first + each, total)))
+
+
+def _slots_and_duration(recording: Recording, config: SegmentConfig) -> tuple[list[Signal | None], float]:
+    """Return the signal of each slot, and where the last of them ends, s."""
     slots = assign_slots(recording, config.channels)
     if not any(slots):
         found = [f"{s.name}:{s.kind}" for s in recording.signals]
@@ -193,20 +219,26 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
         raise SignalError(
             problem("nothing to cut", where=recording.recording_id, field="samples", found=0, expected="at least one")
         )
-    num_segments = count_segments(duration_s, config)
-    start_s = np.arange(num_segments) * config.step_s
-    starts = np.round(start_s * config.sample_rate_hz).astype(int)
-    num_samples = int(starts[-1]) + config.num_samples
+    return slots, duration_s
 
-    values = np.full((num_segments, len(slots), config.num_samples), np.nan, np.float32)
+
+def _cut(
+    recording: Recording, config: SegmentConfig, slots: list[Signal | None], duration_s: float, numbers: range
+) -> SegmentBlock:
+    """Return some segments of a recording; only the samples that they depend on are looked at."""
+    clock, rate_hz = clock_of(config), config.sample_rate_hz
+    start_s = np.arange(numbers.start, numbers.stop) * config.step_s
+    starts = np.round(start_s * rate_hz).astype(int)
+    last_start = round((count_segments(duration_s, config) - 1) * config.step_s * rate_hz)
+    begin = max(0, int(starts[0]) - clock.gap_ticks)
+    end = min(last_start, int(starts[-1]) + clock.gap_ticks) + config.num_samples
+    values = np.full((len(numbers), len(slots), config.num_samples), np.nan, np.float32)
     is_real = np.zeros(values.shape, bool)
-    clock = clock_of(config)
     for c, signal in enumerate(slots):
         if signal is not None:
-            stretch = Stretch(samples=signal.samples, sample_rate_hz=signal.sample_rate_hz, start_s=signal.start_s)
-            line, real = clock.read(stretch, 0, num_samples)
-            values[:, c] = sliding_window_view(line, config.num_samples)[starts]
-            is_real[:, c] = sliding_window_view(real, config.num_samples)[starts]
+            line, real = clock.read(_stretch_of(signal, clock, begin, end), begin, end - begin)
+            values[:, c] = sliding_window_view(line, config.num_samples)[starts - begin]
+            is_real[:, c] = sliding_window_view(real, config.num_samples)[starts - begin]
     return SegmentBlock(
         recording_id=recording.recording_id,
         subject_id=recording.subject_id,
@@ -217,6 +249,14 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
         length_s=np.clip(duration_s - start_s, 0.0, config.segment_s),
         values=values,
         is_real=is_real,
+    )
+
+
+def _stretch_of(signal: Signal, clock: Clock, begin: int, end: int) -> Stretch:
+    """Return the samples of a signal on which ticks from `begin` up to `end` depend."""
+    first, last = clock.span(signal.sample_rate_hz, signal.start_s, begin, end)
+    return Stretch(
+        samples=signal.samples[first:last], sample_rate_hz=signal.sample_rate_hz, start_s=signal.start_s, first=first
     )
 
 

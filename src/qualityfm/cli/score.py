@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from qualityfm.cli.places import check_suffix, for_each_recording, scorer, write_table
+from qualityfm.cli.places import check_suffix, for_each_recording, scorer
+from qualityfm.cli.tables import SUFFIXES, Table, open_table
 from qualityfm.cli.terminal import name_problems, remark, say_json, say_table
 
 if TYPE_CHECKING:
-    from qualityfm.records import QualityScore
+    from qualityfm.records import QualityScore, Recording
 
 EXAMPLES = (
     "qualityfm score recordings/a103l --out quality.csv",
     "qualityfm score recordings/ --model runs/first --out quality.parquet",
 )
 
-SUFFIXES = (".csv", ".parquet", ".json")
+#: Segments whose seconds become rows of the table at once.
+SEGMENTS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,34 +50,62 @@ def run(options: Options) -> int:
     if options.out is not None:
         check_suffix(options.out, SUFFIXES)
     score, model_name = scorer(options.model)
-    batch = for_each_recording(options.recordings, score, "scoring", options.layout)
-    if options.out is not None:
-        write_table(_frame(batch.results, options.per), options.out)
-    if options.annotations is not None:
-        _annotate(batch.results, options.annotations)
-    rows = [_row(one) for one in batch.results]
+    is_folder = options.recordings.is_dir()
+    with nullcontext() if options.out is None else open_table(options.out) as table:
+        sink = _Sink(table=table, per=options.per, annotations=options.annotations)
+
+        def score_one(recording: Recording) -> Scored:
+            found = score(recording)
+            sink.take(found)
+            return Scored(row=_row(found), score=None if is_folder else found)
+
+        batch = for_each_recording(options.recordings, score_one, "scoring", options.layout)
+        sink.close()
+    rows = [one.row for one in batch.results]
     if options.json:
         out = None if options.out is None else str(options.out)
         say_json({"model": model_name, "out": out, "recordings": rows, "problems": list(batch.problems)})
     else:
-        _show(batch.results, rows)
+        _show(batch.results)
         name_problems(batch.problems)
         skipped = f", {len(batch.problems)} skipped" if batch.problems else ""
         remark(f"{len(rows)} scored{skipped}" + (f"; table: {options.out}" if options.out else ""))
     return 0
 
 
-def _annotate(scores: tuple[QualityScore, ...], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for score in scores:
-        score.to_wfdb_annotations().wrann(write_fs=True, write_dir=str(folder))
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What is kept of a recording once its rows are written: its summary, and of one that was named its score."""
+
+    row: dict[str, Any]
+    score: QualityScore | None
 
 
-def _frame(scores: tuple[QualityScore, ...], per: str) -> Any:
-    import pandas as pd
+@dataclass(kw_only=True)
+class _Sink:
+    """Where scores go as soon as they are there, so that an archive needs no more memory than its longest recording."""
 
-    frames = [one.to_pandas() if per == "second" else pd.DataFrame(one.segments) for one in scores]
-    return pd.concat(frames, ignore_index=True)
+    table: Table | None
+    per: str
+    annotations: Path | None
+    segments: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, score: QualityScore) -> None:
+        if self.table is not None and self.per == "second":
+            for first in range(0, len(score.overall), SEGMENTS_AT_ONCE):
+                self.table.add(score.to_pandas(slice(first, first + SEGMENTS_AT_ONCE)))
+        elif self.table is not None:
+            self.segments += score.segments
+        if self.annotations is not None:
+            self.annotations.mkdir(parents=True, exist_ok=True)
+            score.to_wfdb_annotations().wrann(write_fs=True, write_dir=str(self.annotations))
+
+    def close(self) -> None:
+        """Write segments at last: their columns are known only when all channels are."""
+        import pandas as pd
+
+        if self.table is not None and self.segments:
+            self.table.add(pd.DataFrame(self.segments))
 
 
 def _row(score: QualityScore) -> dict[str, Any]:
@@ -102,11 +133,12 @@ def _mean_of(score: QualityScore, column: str) -> float:
     return round(sum(values) / len(values), 4)
 
 
-def _show(scores: tuple[QualityScore, ...], rows: list[dict[str, Any]]) -> None:
-    if len(scores) == 1:
-        names = [name for name in scores[0].names if name]
+def _show(results: tuple[Scored, ...]) -> None:
+    score = results[0].score
+    if score is not None:
+        names = [name for name in score.names if name]
         columns = {name: f"quality_{name}" for name in names}
-        if scores[0].model_quality is not None:
+        if score.model_quality is not None:
             columns |= {f"model {name}": f"model_{name}" for name in names}
         table = [
             (
@@ -117,7 +149,7 @@ def _show(scores: tuple[QualityScore, ...], rows: list[dict[str, Any]]) -> None:
                 r["usable_for"] or "nothing",
                 r["causes"],
             )
-            for r in scores[0].segments
+            for r in score.segments
         ]
         say_table(("start_s", "grade", "quality", *columns, "usable for", "causes"), table)
         return
@@ -129,6 +161,6 @@ def _show(scores: tuple[QualityScore, ...], rows: list[dict[str, Any]]) -> None:
             r["num_segments"],
             " ".join(f"{name} {quality:.2f}" for name, quality in r["channels"].items()),
         )
-        for r in rows
+        for r in (one.row for one in results)
     ]
     say_table(("recording", "grade", "quality", "segments", "channels"), table)

@@ -20,9 +20,9 @@ from qualityfm.models.checkpoint import CARD, TASK, load_checkpoint, read_card
 from qualityfm.models.encoder import Encoded
 from qualityfm.models.network import Network
 from qualityfm.models.task_network import TaskNetwork
-from qualityfm.quality.score import score_block
+from qualityfm.quality.score import join_scores, score_block
 from qualityfm.records import QualityScore, Recording
-from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block, scale_values
+from qualityfm.segments import SegmentBlock, SegmentConfig, cut_blocks, scale_values
 from qualityfm.training.runtime import find_device
 from qualityfm.waveform.seconds import second_starts
 
@@ -104,7 +104,7 @@ class Predictor:
         Raises:
             SignalError: The recording has no channel that the model takes.
         """
-        return self.score_block(cut_block(recording, self.segments))
+        return join_scores([self.score_block(block) for block in cut_blocks(recording, self.segments)])
 
     def score_block(self, block: SegmentBlock) -> QualityScore:
         """Return the same for segments that were cut by `segments` before, as a stream has them."""
@@ -131,10 +131,14 @@ class Predictor:
         Raises:
             SignalError: The recording has no channel that the model takes.
         """
-        block = cut_block(recording, self.segments)
+        parts = [(block.start_s, self._embed_block(block)) for block in cut_blocks(recording, self.segments)]
+        start_s, vectors = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return Embeddings(recording_id=recording.recording_id, segment_start_s=start_s, vectors=vectors)
+
+    def _embed_block(self, block: SegmentBlock) -> Float32[np.ndarray, "segment width"]:
         vectors = np.concatenate([encoded.pooled.cpu().numpy() for encoded in self._encode(block)])
         vectors[~np.isfinite(block.values).any(axis=(1, 2))] = np.nan
-        return Embeddings(recording_id=block.recording_id, segment_start_s=block.start_s, vectors=vectors)
+        return np.asarray(vectors)
 
     @torch.inference_mode()
     def _encode(self, block: SegmentBlock) -> Iterator[Encoded]:

@@ -34,8 +34,15 @@ def write_report(recording: Recording, score: QualityScore, out: Path, *, model_
         SignalError: The score belongs to another recording, or scores no channel.
         SourceError: The file cannot be written.
     """
-    out = Path(out)
-    page = render_report(recording, score, model_name=model_name)
+    return write_page(render_report(recording, score, model_name=model_name), Path(out))
+
+
+def write_page(page: str, out: Path) -> Path:
+    """Write a page under another name, then rename it; the folder is created.
+
+    Raises:
+        SourceError: The file cannot be written.
+    """
     aside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +83,7 @@ def render_report(recording: Recording, score: QualityScore, *, model_name: str 
         f"<section><h2>Causes</h2>{report_page.cause_table(line)}</section>"
         f"<section><h2>Segments</h2>{report_page.segment_table(score)}</section>"
         f"<section>{report_page.explanation(score)}</section>"
-        f"{_notes(recording)}{_footer(model_name)}</body></html>\n"
+        f"{_notes(recording)}{footer(model_name)}</body></html>\n"
     )
 
 
@@ -124,7 +131,7 @@ def _notes(recording: Recording) -> str:
     return f"<section><h2>Notes from reading the file</h2><ul>{shown}{more}</ul></section>"
 
 
-def _footer(model_name: str | None) -> str:
+def footer(model_name: str | None) -> str:
     """Return who made the page, and for what it must not be used."""
     model = f" · model {escape(model_name)}" if model_name else ""
     return (

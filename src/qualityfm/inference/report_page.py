@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 import numpy as np
@@ -52,8 +53,8 @@ def _overall_card(score: QualityScore) -> str:
 def _grades_card(score: QualityScore) -> str:
     counts = {letter: score.grades.count(letter) for letter in LETTERS}
     key = "".join(f"<li>{chip(letter)} {count}</li>" for letter, count in counts.items() if count)
-    shares = _shares({letter: float(count) for letter, count in counts.items()}, "segments")
-    return f'<div class="card"><h3>Grades of the segments</h3>{shares}<ul class="key">{key}</ul></div>'
+    bar = shares({letter: float(count) for letter, count in counts.items()}, "segments")
+    return f'<div class="card"><h3>Grades of the segments</h3>{bar}<ul class="key">{key}</ul></div>'
 
 
 def _trouble_card(line: Timeline) -> str:
@@ -85,7 +86,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _shares(amounts: dict[str, float], unit: str) -> str:
+def shares(amounts: Mapping[str, float], unit: str) -> str:
     """Return a bar divided among the grades."""
     total = sum(amounts.values()) or 1.0
     pieces = "".join(
@@ -96,7 +97,8 @@ def _shares(amounts: dict[str, float], unit: str) -> str:
     return f'<div class="shares" role="img" aria-label="share of each grade">{pieces}</div>'
 
 
-def _meter(quality: float) -> str:
+def meter(quality: float) -> str:
+    """Return a quality as a number and a bar."""
     letter = grade(quality)
     return f'{quality:.2f}<span class="meter"><i class="{letter}" style="width:{100 * quality:.0f}%"></i></span>'
 
@@ -111,13 +113,13 @@ def channel_table(recording: Recording, line: Timeline) -> str:
         used.add(id(signal))
         scored = line.quality[c][np.isfinite(line.quality[c])]
         letters = [grade(float(q)) for q in scored]
-        shares = _shares({letter: float(letters.count(letter)) for letter in LETTERS}, "s")
+        bar = shares({letter: float(letters.count(letter)) for letter in LETTERS}, "s")
         rate = f"{signal.sample_rate_hz:g} Hz" if signal else "–"
         unit = signal.unit if signal else "–"
         rows.append(
             f'<tr><td class="name">{escape(name)}</td><td>{escape(kind.upper())}</td><td class="n">{rate}</td>'
             f'<td>{escape(unit)}</td><td class="n">{_missing_percent(signal.samples if signal else None)}</td>'
-            f"<td>{chip(grade(float(mean)))}</td><td>{_meter(float(mean))}</td><td>{shares}</td></tr>"
+            f"<td>{chip(grade(float(mean)))}</td><td>{meter(float(mean))}</td><td>{bar}</td></tr>"
         )
     rows.extend(
         f'<tr><td class="name">{escape(s.name)}</td><td>{escape(s.kind.upper())}</td>'
@@ -187,9 +189,9 @@ def segment_table(score: QualityScore) -> str:
         )
     body = []
     for row in rows:
-        cells = "".join(f"<td>{_meter(row[f'quality_{name}'])}</td>" for name in names)
+        cells = "".join(f"<td>{meter(row[f'quality_{name}'])}</td>" for name in names)
         start = f'{clock(row["start_s"])} <span class="facts">({row["start_s"]:g} s)</span>'
-        body.append(f"<tr><td>{start}</td><td>{chip(row['grade'])}</td><td>{_meter(row['quality'])}</td>{cells}</tr>")
+        body.append(f"<tr><td>{start}</td><td>{chip(row['grade'])}</td><td>{meter(row['quality'])}</td>{cells}</tr>")
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     table = f"<table><tr><th>Start</th><th>Grade</th><th>Joint</th>{head}</tr>{''.join(body)}</table>"
     return f'{note}<div class="scroll">{table}</div>'

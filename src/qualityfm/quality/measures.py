@@ -59,9 +59,11 @@ def _quiet_level(lines: np.ndarray, starts: np.ndarray, quantile: float, level: 
         for s in range(level.shape[1]):
             begin, end = starts[s], max(starts[s + 1], starts[s] + 1)
             size = end - begin
-            total = np.float32(0)
             for t in range(size):
                 room[t] = abs(lines[i, begin + t])
+            # A loop of its own: beside a write, the order of adding would hang on where in memory the lines lie.
+            total = np.float32(0)
+            for t in range(size):
                 total += room[t]
             # No more than a share of 1 - q can be larger than mean / (1 - q): Markov.
             wanted, low, high = int(size * quantile) + 1, np.float32(0), total / size / np.float32(1 - quantile)

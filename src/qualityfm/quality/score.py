@@ -9,8 +9,9 @@ recording reaches. A slot that the recording cannot fill does not count; a secon
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt16
@@ -22,7 +23,7 @@ from qualityfm.quality.lines import Judgement, Lines, Trusts, prepare_lines
 from qualityfm.quality.ppg import judge_pulse
 from qualityfm.quality.usable import usable_for
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind, QualityScore, Recording
-from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
+from qualityfm.segments import SegmentBlock, SegmentConfig, cut_blocks
 
 #: A trust below this is named as a cause: the second is worse than grade B for this reason alone.
 CAUSE_BELOW = GRADE_CUTS["B"]
@@ -64,7 +65,21 @@ def score_quality(recording: Recording, config: SegmentConfig | None = None) -> 
         >>> float(score.overall[0]), score.grades[0]
         (0.0, 'E')
     """
-    return score_block(cut_block(recording, config or SegmentConfig()))
+    return join_scores([score_block(block) for block in cut_blocks(recording, config or SegmentConfig())])
+
+
+def join_scores(parts: Sequence[QualityScore]) -> QualityScore:
+    """Return the score of a recording from those of its consecutive blocks; at least one."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    joined: dict[str, Any] = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in fields(QualityScore)
+        if isinstance(getattr(first, field.name), np.ndarray)
+    }
+    usable = {use: np.concatenate([part.usable[use] for part in parts]) for use in first.usable}
+    return replace(first, **joined, usable=usable)
 
 
 def score_block(block: SegmentBlock) -> QualityScore:
@@ -113,6 +128,7 @@ def judge_channels(block: SegmentBlock, part: slice = slice(None)) -> dict[int, 
     """Return what the indices found in each filled slot of some segments: the trusts behind the quality.
 
     Example:
+        >>> from qualityfm.segments import cut_block
         >>> from qualityfm.waveform.simulate import SimulationConfig, simulate
         >>> block = cut_block(simulate(1, SimulationConfig(duration_s=30.0)).clean, SegmentConfig())
         >>> judge_channels(block)[0].trusts[Cause.FLAT].shape

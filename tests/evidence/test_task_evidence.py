@@ -7,10 +7,10 @@ import pytest
 from qualityfm.errors import TaskError
 from qualityfm.evidence.canary import canary, nuisance_features, permuted, require_silent
 from qualityfm.evidence.curves import held_point, reliability, risk_coverage, roc
+from qualityfm.evidence.encoder_check import pretrained_records, require_unseen
 from qualityfm.evidence.intervals import Estimate, auc
 from qualityfm.evidence.paired import delong, paired_difference
 from qualityfm.evidence.report_tasks import page, table
-from qualityfm.evidence.splits import pretrained_records, require_unseen
 from qualityfm.evidence.task_benchmark import first_minute_held, per_patient, standard_row
 from qualityfm.evidence.task_scores import read_scores, write_scores
 from qualityfm.files import sha256_of

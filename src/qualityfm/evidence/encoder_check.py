@@ -1,8 +1,8 @@
-"""Did an encoder meet, in pre-training, the patients that a figure is about?"""
+"""Did an encoder meet, in pre-training, the patients that a figure is about? A figure needs proof that it did not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from qualityfm.errors import ConfigError, TaskError, problem
 from qualityfm.files import sha256_of
-from qualityfm.prepare.expression import rows_where
 from qualityfm.prepare.record_tables import read_record_table
+from qualityfm.prepare.selection import read_selection
 from qualityfm.shards.joined import recording_marks
-from qualityfm.tasks.alarms import MAX_NEIGHBOUR, record_number
+from qualityfm.tasks.alarms import is_neighbour, record_number
 from qualityfm.tasks.examples import Example
 
 Verdict = Literal["untrained", "clean", "unknown"]
@@ -31,70 +31,101 @@ def check_encoder(
         name: Of the encoder, for errors.
 
     Returns:
-        "untrained"; "clean" where its data were chosen by the same table and hold none of the tested; "unknown" where
-        its data were chosen in another way, so that only the user can tell.
+        "untrained"; "clean" where its card tells which of the table's records it met, and none of the tested is among
+        them; "unknown" where the card does not tell, so that only the user can.
 
     Raises:
         TaskError: It met at least one of them.
     """
     if not origin:
         return "untrained"
-    met = _pretrained_on(origin, labels)
-    if met is None:
+    if labels is None:
         return "unknown"
-    numbers = np.array([n for one in met if (n := record_number(one)) is not None])
-    for example in tested:
-        if example.name in met or _is_near(example.number, numbers):
-            expected = "an encoder that was pre-trained without them"
-            advice = "give the fold's own encoder (--model-folds), or an untrained one (scratch:NAME)"
-            raise TaskError(
-                problem(
-                    "the encoder met tested patients",
-                    where=name,
-                    field="record",
-                    found=example.name,
-                    expected=expected,
-                    advice=advice,
-                )
+    try:
+        records = pretrained_records(origin, labels)
+    except (TaskError, ConfigError):
+        return "unknown"
+    met = _first_met(tested, records)
+    if met is not None:
+        raise TaskError(
+            problem(
+                "the encoder met tested patients",
+                where=name,
+                field="record",
+                found=met.name,
+                expected="an encoder that was pre-trained without them",
+                advice="give the fold's own encoder (--model-folds), or an untrained one (scratch:NAME)",
             )
+        )
     return "clean"
 
 
-def marked_records(data: Mapping[str, Any], labels: Path) -> set[str] | None:
-    """Return the records of a table whose marks stand among a card's data; None where the card has no marks."""
-    marks = data.get("recording_marks")
-    if not isinstance(marks, list):
-        return None
-    names = [str(one) for one in read_record_table(labels).index]
-    return {name for name in names if recording_marks([name]) <= set(marks)}
+def require_unseen(card: Mapping[str, Any], examples: Sequence[Example], labels: Path) -> None:
+    """Refuse a test figure of an encoder that was pre-trained on a tested record, or on a neighbour of one.
+
+    Args:
+        card: The checkpoint's card (`model.json`); its data say what was learned from.
+        examples: What is to be tested.
+        labels: The archive's table of records.
+
+    Raises:
+        TaskError: A tested record was learned from, or the card does not say what was.
+    """
+    seen = pretrained_records(card, labels)
+    met = _first_met(examples, seen)
+    if met is not None:
+        raise TaskError(
+            problem(
+                "the encoder has seen a tested record",
+                where=card.get("name", "model"),
+                field="data.selection",
+                found=met.name if met.name in seen else f"a neighbour of {met.name}",
+                expected="pre-training without the tested patients",
+                advice="use the encoder that was pre-trained without this fold",
+            )
+        )
 
 
-def _is_near(number: int | None, numbers: np.ndarray) -> bool:
-    return number is not None and len(numbers) > 0 and bool(np.abs(numbers - number).min() <= MAX_NEIGHBOUR)
+def pretrained_records(card: Mapping[str, Any], labels: Path) -> frozenset[str]:
+    """Return the records of a table that an encoder learned from, by its card's marks, else by its card's condition.
+
+    Raises:
+        TaskError: The card has neither, or its condition was put to another table: nothing can be shown.
+        ConfigError: The card's condition does not fit the table.
+    """
+    found = card.get("data")
+    data = found if isinstance(found, Mapping) else {}
+    if isinstance(data.get("recording_marks"), list) and labels.is_file():
+        marks = {mark for mark in data["recording_marks"] if isinstance(mark, str)}
+        names = [str(one) for one in read_record_table(labels).index]
+        return frozenset(name for name in names if recording_marks([name]) <= marks)
+    selection = data.get("selection")
+    advice = "prepare with --select and --where, so that the data set remembers what it was made of"
+    if not isinstance(selection, Mapping) or "table_sha256" not in selection:
+        raise _unproven(card, selection, "a selection of records", advice)
+    if not labels.is_file() or sha256_of(labels) != selection["table_sha256"]:
+        raise _unproven(card, labels.name, f"the table of the pre-training data, {selection.get('table')}", "")
+    where, away_from, within = (selection.get(field) for field in ("where", "away_from", "within"))
+    if not (isinstance(where, str | None) and isinstance(away_from, str | None) and isinstance(within, int | None)):
+        raise _unproven(card, selection, "conditions as texts and a number", advice)
+    chosen = read_selection(labels, where=where, away_from=away_from, within=within or 0)
+    return frozenset(map(str, chosen.chosen))
 
 
-def _pretrained_on(origin: Mapping[str, Any], labels: Path | None) -> set[str] | None:
-    """Return the names of the table's records that an encoder was pre-trained on; None where that cannot be told."""
-    data = origin.get("data")
-    if isinstance(data, Mapping) and labels is not None and labels.is_file():
-        marked = marked_records(data, labels)
-        if marked is not None:
-            return marked
-    selection = data.get("selection") if isinstance(data, Mapping) else None
-    if not isinstance(selection, Mapping) or labels is None or not labels.is_file():
-        return None
-    if selection.get("table_sha256") != sha256_of(labels) or not isinstance(selection.get("where"), str):
-        return None
-    frame = read_record_table(labels)
-    try:
-        chosen = rows_where(selection["where"], frame, where=labels)
-        away = selection.get("away_from")
-        border = rows_where(away, frame, where=labels) if isinstance(away, str) else np.zeros(len(frame), bool)
-    except ConfigError:
-        return None
-    kept = [str(one) for one in frame.index[chosen]]
-    far_from = np.array([n for one in frame.index[border] if (n := record_number(str(one))) is not None])
-    within = selection.get("within", 0)
-    if not len(far_from) or not isinstance(within, int):
-        return set(kept)
-    return {one for one in kept if (n := record_number(one)) is None or np.abs(far_from - n).min() > within}
+def _first_met(examples: Sequence[Example], records: Collection[str]) -> Example | None:
+    """Return the first example whose record, or a neighbour of it, is among those met."""
+    numbers = np.array([n for one in records if (n := record_number(one)) is not None], np.int64)
+    return next((one for one in examples if one.name in records or is_neighbour(one.number, numbers)), None)
+
+
+def _unproven(card: Mapping[str, Any], found: object, expected: str, advice: str) -> TaskError:
+    return TaskError(
+        problem(
+            "no proof that the encoder has not seen the tested records",
+            where=card.get("name", "model"),
+            field="data.selection",
+            found=found,
+            expected=expected,
+            advice=advice,
+        )
+    )

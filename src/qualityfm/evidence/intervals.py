@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 
 from qualityfm.errors import TaskError, problem
 from qualityfm.tasks.metrics import auc
 
-__all__ = ["Estimate", "auc", "bootstrap"]
+__all__ = ["Estimate", "auc", "bootstrap", "draws"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +57,24 @@ def bootstrap(
         raise TaskError(
             problem("no interval", where="bootstrap", field="groups", found=len(names), expected="at least two")
         )
-    members = [np.flatnonzero(of_sample == g) for g in range(len(names))]
-    rng = np.random.default_rng(seed)
-    rounds = [
-        figure(np.concatenate([members[g] for g in rng.integers(0, len(names), len(names))])) for _ in range(num_rounds)
-    ]
+    rounds = [figure(rows) for rows in draws(of_sample, len(names), num_rounds, seed)]
     defined = [found for found in rounds if not np.isnan(found)] or [float("nan")]
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value=figure(np.arange(len(groups))), low=float(low), high=float(high))
+
+
+def draws(
+    group_of_sample: Int[np.ndarray, " sample"], num_groups: int, num_rounds: int, seed: int
+) -> Iterator[Int[np.ndarray, " drawn"]]:
+    """Yield, for each bootstrap round, the samples of whole groups drawn with replacement.
+
+    Args:
+        group_of_sample: Number of every sample's group, 0 to `num_groups - 1`.
+        num_groups: Groups to draw from, as many as are drawn.
+        num_rounds: How often.
+        seed: The same seed draws the same groups.
+    """
+    members = [np.flatnonzero(group_of_sample == group) for group in range(num_groups)]
+    rng = np.random.default_rng(seed)
+    for _ in range(num_rounds):
+        yield np.concatenate([members[group] for group in rng.integers(0, num_groups, num_groups)])

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from qualityfm.errors import TaskError, problem
+from qualityfm.evidence.intervals import draws
 from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.task import Task
 
@@ -97,12 +98,9 @@ def _intervals(
 ) -> dict[str, tuple[float, float]]:
     if num_groups < 2:
         return {}
-    members = [np.flatnonzero(of_example == group) for group in range(num_groups)]
-    rng = np.random.default_rng(seed)
     rounds: dict[str, list[float]] = {name: [] for name in values}
-    for _ in range(NUM_ROUNDS):
-        drawn = rng.integers(0, num_groups, num_groups)
-        for name, value in figures(np.concatenate([members[g] for g in drawn])).items():
+    for rows in draws(of_example, num_groups, NUM_ROUNDS, seed):
+        for name, value in figures(rows).items():
             if name in rounds and np.isfinite(value):
                 rounds[name].append(value)
     ends = {name: np.quantile(found, [0.025, 0.975]) for name, found in rounds.items() if found}

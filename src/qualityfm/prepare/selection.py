@@ -161,7 +161,8 @@ def _selection(
 ) -> Selection:
     """Return the rows of a table that a condition chooses; `place` is what errors call the table."""
     names = np.array(list(frame.index), dtype=object)
-    frame = _with_numbers(frame, names)
+    if where is not None or away_from is not None:
+        frame = _with_numbers(frame, names)
     is_chosen = np.ones(len(frame), bool) if where is None else rows_where(where, frame, where=place)
     if away_from is not None:
         is_chosen = is_chosen & ~_near(names, rows_where(away_from, frame, where=place), within, place)

@@ -29,14 +29,14 @@ def open_data(data: str | Path | Sequence[str | Path], preset: Preset) -> Joined
     reader = JoinedReader([data] if isinstance(data, str | Path) else data)
     found, wanted = reader.segments, preset.segments
     if found != wanted:
-        names = [name for name, value in to_plain(wanted).items() if to_plain(found)[name] != value]
+        field, was, now = first_difference(to_plain(found), to_plain(wanted), "segments")
         raise ConfigError(
             problem(
                 f"{reader.url} was not prepared for preset {preset.name!r}",
                 where=reader.url,
-                field=f"segments.{names[0]}",
-                found=to_plain(found)[names[0]],
-                expected=repr(to_plain(wanted)[names[0]]),
+                field=field,
+                found=was,
+                expected=repr(now),
                 advice=f"run: qualityfm prepare ARCHIVE --out DATASET --preset {preset.name}",
             )
         )

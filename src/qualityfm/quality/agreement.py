@@ -111,13 +111,22 @@ def _drifts(
     pulse: Float32[np.ndarray, "segment step"],
     together: Float32[np.ndarray, " segment"],
 ) -> Bool[np.ndarray, " segment"]:
-    """Return whether short parts agree much better than the whole: two hearts of like rates keep step for seconds."""
+    """Return where short parts agree much better than the whole: two hearts of like rates keep step for seconds.
+
+    Asked only between a clear no and a clear yes.
+    """
+    drifts = np.zeros(len(ecg), bool)
+    doubtful = np.flatnonzero((together >= CLEAR_NO) & (together <= DRIFTING_YES))  # elsewhere it changes nothing
+    if not len(doubtful):
+        return drifts
+    ecg, pulse = ecg[doubtful], pulse[doubtful]
     length = ecg.shape[1] // NUM_PARTS
     parts = np.zeros(len(ecg), np.float32)
     for first in range(0, NUM_PARTS * length, length):
         part = slice(first, first + length)
         parts += best_correlation(_spectrum(ecg[:, part]), _spectrum(pulse[:, part]))[0]
-    return np.asarray(together < DRIFTS_BELOW * parts / NUM_PARTS)
+    drifts[doubtful] = together[doubtful] < DRIFTS_BELOW * parts / NUM_PARTS
+    return drifts
 
 
 def _trust(

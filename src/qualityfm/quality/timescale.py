@@ -40,8 +40,11 @@ def timescale_trust(
     interval = np.log2(interval_s / USUAL_INTERVAL_S)
     rise = np.log2(np.maximum(_around(rise_s, AROUND_S, np.median), 1e-4) / usual_rise_s)
     is_one_way = (interval * rise > 0) & is_beating
-    stretch = np.where(is_one_way, np.minimum(np.abs(interval), np.abs(rise)), 0)
-    lasting = _around(stretch.astype(np.float32), LASTS_S, _low_quantile)  # no clock runs wrongly for a few beats
+    stretch = np.where(is_one_way, np.minimum(np.abs(interval), np.abs(rise)), 0).astype(np.float32)
+    lasting = np.zeros_like(stretch)
+    asked = np.flatnonzero(stretch.any(axis=1))  # most lines run as they should
+    if len(asked):
+        lasting[asked] = _around(stretch[asked], LASTS_S, _low_quantile)  # no clock runs wrongly for a few beats
     return {Cause.WRONG_RATE: falling(lasting, HALF_LOG2, steepness=6)}
 
 

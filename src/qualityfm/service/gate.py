@@ -13,20 +13,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qualityfm.service.config import ServiceConfig
+from qualityfm.service.page_files import PAGE_FILES
 
 _LOG = logging.getLogger("qualityfm.service")
 
 #: Open to everybody who reaches the port: whether the service lives, and the viewer's page, which holds no data.
-PUBLIC = (
-    "/health",
-    "/",
-    "/viewer/viewer.js",
-    "/viewer/plots.js",
-    "/viewer/viewer.css",
-    "/viewer/uplot.js",
-    "/viewer/uplot.css",
-    "/viewer/uplot-license.txt",
-)
+PUBLIC = frozenset({"/health", *PAGE_FILES})
 
 
 class RefusedError(Exception):

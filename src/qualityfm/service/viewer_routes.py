@@ -16,22 +16,12 @@ from qualityfm.service import words
 from qualityfm.service.bodies import check_type
 from qualityfm.service.gate import RefusedError
 from qualityfm.service.notebook import Notebook
+from qualityfm.service.page_files import PAGE_FILES
 from qualityfm.service.recordings import OpenRecording, Recordings
 from qualityfm.strict_json import read_json
 
 if TYPE_CHECKING:
     from qualityfm.records import Recording
-
-#: Every file of the page, with its type: nothing else is ever read from the folder.
-PAGE_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/viewer/viewer.js": ("viewer.js", "text/javascript; charset=utf-8"),
-    "/viewer/plots.js": ("plots.js", "text/javascript; charset=utf-8"),
-    "/viewer/viewer.css": ("viewer.css", "text/css; charset=utf-8"),
-    "/viewer/uplot.js": ("uplot.js", "text/javascript; charset=utf-8"),
-    "/viewer/uplot.css": ("uplot.css", "text/css; charset=utf-8"),
-    "/viewer/uplot-license.txt": ("uplot-license.txt", "text/plain; charset=utf-8"),
-}
 
 #: Nothing from elsewhere, nothing inline, in nobody's frame; uPlot sets positions through style attributes.
 PAGE_HEADERS = {

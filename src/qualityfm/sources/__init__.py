@@ -53,7 +53,6 @@ SOURCES: dict[str, Source] = {
 UNSPOKEN = "no layout speaks of this file"
 NO_FILE = "neither a file nor a folder"
 LINKED_FOLDER = "a symbolic link to a folder, which is not entered"
-PASSED_OVER = (UNSPOKEN, NO_FILE, LINKED_FOLDER)
 
 
 def open_recording(
@@ -161,11 +160,10 @@ def find_recordings(
     if not os.path.isdir(archive):
         found = "a file" if os.path.exists(archive) else "nothing"
         raise SourceError(problem("no such archive", where=archive, field="folder", found=found, expected="a folder"))
-    listed = (one for one in _walk(archive, layout) if passed_over or one.aside not in PASSED_OVER)
-    return sorted(listed, key=lambda f: (f.recording_id, f.source))
+    return sorted(_walk(archive, layout, passed_over), key=lambda f: (f.recording_id, f.source))
 
 
-def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
+def _walk(archive: Path, layout: Layout | None, passed_over: bool) -> Iterator[Found]:
     waiting = [archive]
     channels: dict[tuple[FoundChannel, ...], tuple[FoundChannel, ...]] = {}  # equal ones once: archives hold millions
     while waiting:
@@ -185,7 +183,7 @@ def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
         except OSError as error:
             yield _unreadable_folder(folder, prefix, error)
             continue
-        for found in [*_scan_folder(folder, sorted(names), layout), *(_linked_folder(folder, n) for n in linked)]:
+        for found in _scan_folder(folder, sorted(names), linked if passed_over else None, layout):
             recording_id = found.recording_id if prefix == "." else f"{prefix}/{found.recording_id}"
             subject_id = found.subject_id
             if subject_id is None and layout is not None:
@@ -194,8 +192,11 @@ def _walk(archive: Path, layout: Layout | None) -> Iterator[Found]:
             yield dataclasses.replace(found, recording_id=recording_id, subject_id=subject_id, channels=shared)
 
 
-def _scan_folder(folder: Path, names: list[str], layout: Layout | None) -> Iterator[Found]:
-    """Yield what every source finds; a name that two formats share gets its extension, so that ids stay unique."""
+def _scan_folder(folder: Path, names: list[str], linked: list[str] | None, layout: Layout | None) -> Iterator[Found]:
+    """Yield what every source finds; a name that two formats share gets its extension, so that ids stay unique.
+
+    With the names of linked folders, what is passed over follows.
+    """
     seen: set[str] = set()
     taken: set[str] = set()
     for name, source in SOURCES.items():
@@ -206,19 +207,18 @@ def _scan_folder(folder: Path, names: list[str], layout: Layout | None) -> Itera
             seen.add(found.recording_id)
             taken.add(found.file.name)
             yield found
-    for name in names:
-        if name not in taken and _could_be_read(folder / name):
-            yield _aside(folder / name, UNSPOKEN if os.path.isfile(folder / name) else NO_FILE)
+    if linked is not None:
+        for name in names:
+            if name not in taken and _could_be_read(folder / name):
+                yield _aside(folder / name, UNSPOKEN if os.path.isfile(folder / name) else NO_FILE)
+        for name in linked:
+            yield _aside(folder / name, LINKED_FOLDER)
 
 
 def _could_be_read(path: Path) -> bool:
     """Return whether the name is one that a source would open."""
     # WFDB lists its headers itself: those that it passes over are segments of a record that it lists.
     return any(path in source.candidates(path) for name, source in SOURCES.items() if name != "wfdb")
-
-
-def _linked_folder(folder: Path, name: str) -> Found:
-    return _aside(folder / name, LINKED_FOLDER)
 
 
 def _aside(path: Path, reason: str) -> Found:

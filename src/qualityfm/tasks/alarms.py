@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int64
+
 from qualityfm.tasks.examples import Example
 from qualityfm.tasks.tables import fold_of, number_of, read_labels, record_path, refuse, split_of, truth_of
 
@@ -65,6 +68,11 @@ def _example(data: Path, row: Mapping[str, str], where: str) -> Example:
         split=split_of(row),
         number=None if has_subject else record_number(row["record"]),
     )
+
+
+def is_neighbour(number: int | None, numbers: Int64[np.ndarray, " number"]) -> bool:
+    """Return whether a record's number is so near to one of others that both may show one patient."""
+    return number is not None and len(numbers) > 0 and bool(np.abs(numbers - number).min() <= MAX_NEIGHBOUR)
 
 
 def record_number(name: str) -> int | None:

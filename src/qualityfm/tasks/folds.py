@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from qualityfm.errors import TaskError, problem
-from qualityfm.tasks.alarms import MAX_NEIGHBOUR
+from qualityfm.tasks.alarms import is_neighbour
 from qualityfm.tasks.examples import Example, groups_of
 
 DEFAULT_FOLDS = 5
@@ -102,13 +102,9 @@ def _side(examples: Sequence[Example], name: str, test: Int64[np.ndarray, " exam
     train = [
         i
         for i, example in enumerate(examples)
-        if not is_tested[i] and example.group not in tested and not _is_near(example.number, numbers)
+        if not is_tested[i] and example.group not in tested and not is_neighbour(example.number, numbers)
     ]
     return _checked(Side(name=name, train=np.array(train, np.int64), test=test))
-
-
-def _is_near(number: int | None, numbers: Int64[np.ndarray, " number"]) -> bool:
-    return number is not None and len(numbers) > 0 and bool(np.abs(numbers - number).min() <= MAX_NEIGHBOUR)
 
 
 def _checked(side: Side) -> Side:

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from qualityfm.quality.score import score_quality
 from qualityfm.records import ChannelKind, Recording, Signal
@@ -163,3 +164,30 @@ def test_a_stream_without_a_table_is_ended(client):
     with client.websocket_connect("/v1/stream") as socket:
         socket.send_text("[[[")
         assert "text" in socket.receive_json()["error"]["message"]
+
+
+LOCAL = {"host": "localhost:8765"}
+
+
+@pytest.fixture(scope="module")
+def local_client() -> TestClient:
+    return TestClient(make_app(ServiceConfig(hosts=("localhost", "::1"))), raise_server_exceptions=False)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8765", "", "127.0.0.1"])
+def test_a_page_whose_name_was_turned_to_this_machine_is_refused(local_client, host):
+    answer = local_client.get("/health", headers={"host": host})
+    assert (answer.status_code, "wrong host" in answer.json()["error"]["message"]) == (421, True)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8765", "[::1]:8765", "[::1]"])
+def test_the_names_of_this_machine_are_served(local_client, host):
+    assert local_client.get("/health", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null"])
+def test_a_stream_that_a_foreign_page_opens_is_refused(local_client, origin):
+    connection = local_client.websocket_connect("/v1/stream", headers={**LOCAL, "origin": origin})
+    with pytest.raises(WebSocketDisconnect) as refused:
+        connection.__enter__()
+    assert "wrong host" in refused.value.reason

@@ -59,7 +59,10 @@ def run(options: Options) -> int:
     from qualityfm.service.recordings import Recordings
 
     config = ServiceConfig(
-        token=token, max_concurrent=options.max_concurrent, max_body_bytes=options.max_body_mb * 2**20
+        token=token,
+        hosts=() if token else LOOPBACK,  # a page elsewhere has no token
+        max_concurrent=options.max_concurrent,
+        max_body_bytes=options.max_body_mb * 2**20,
     )
     predictor = None
     if options.model is not None:

@@ -11,6 +11,7 @@ class ServiceConfig:
 
     Attributes:
         token: Wanted in `Authorization: Bearer ...`; None lets everybody in who reaches the port.
+        hosts: Names that a request's Host may carry, without port; none allows any. See `gate.check_host`.
         max_body_bytes: Longest body, bytes.
         max_json_bytes: Longest JSON body, bytes: read, it takes ten times its length.
         body_timeout_s: A request whose body is not there after this long is ended, s.
@@ -21,6 +22,7 @@ class ServiceConfig:
     """
 
     token: str | None = None
+    hosts: tuple[str, ...] = ()
     max_body_bytes: int = 64 * 2**20
     max_json_bytes: int = 8 * 2**20
     body_timeout_s: float = 30.0

@@ -84,6 +84,7 @@ class Gate:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
+        check_host(headers, self._config.hosts)
         if scope["path"] not in PUBLIC:
             check_token(headers, self._config.token)
             if self._num_working >= self._config.max_concurrent:
@@ -121,6 +122,30 @@ class Gate:
         except TimeoutError:
             expected = f"the whole body within {self._config.body_timeout_s:g} s"
             raise RefusedError(408, f"body too slow: expected {expected}", {"Connection": "close"}) from None
+
+
+def check_host(headers: dict[bytes, bytes], hosts: tuple[str, ...]) -> None:
+    """Refuse a request that names another host, as a page elsewhere does whose name was turned to this machine.
+
+    Such a page's own `Origin` tells it as well; only WebSockets come with a foreign one and this service's host.
+    Source: OWASP on DNS rebinding and on cross-site WebSocket hijacking.
+
+    Args:
+        headers: Of the request.
+        hosts: Names that are served; none for any name.
+
+    Raises:
+        RefusedError: With status 421.
+    """
+    origin = headers.get(b"origin", b"").partition(b"://")[2]
+    for found in (headers.get(b"host", b""), *([origin] if b"origin" in headers else [])):
+        if hosts and _without_port(found.decode("latin-1")) not in hosts:
+            raise RefusedError(421, f"wrong host: expected one of {', '.join(hosts)}")
+
+
+def _without_port(host: str) -> str:
+    name, separator, port = host.rpartition(":")
+    return (name if separator and port.isdigit() else host).lower().strip("[]")
 
 
 def check_token(headers: dict[bytes, bytes], token: str | None) -> None:

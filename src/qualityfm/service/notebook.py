@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import threading
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from qualityfm.errors import FormatError, SignalError, problem
-from qualityfm.files import write_text
+from qualityfm.errors import SignalError, problem
+from qualityfm.service.kept_table import check_words, read_kept, write_kept
 
 #: Longest label and note, characters. Our choice.
 MAX_LABEL, MAX_NOTE = 40, 500
@@ -43,7 +41,8 @@ class Notebook:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        self._marks = _read(path) if path.exists() else []
+        known = read_kept(path, _NAMES, ("start_s", "end_s"), "marks") if path.exists() else []
+        self._marks = [Mark(**row) for row in known]
 
     def of(self, recording: str) -> list[Mark]:
         """Return the marks of a recording, oldest first."""
@@ -76,44 +75,11 @@ class Notebook:
         return True
 
     def _write(self, marks: list[Mark]) -> None:
-        text = io.StringIO()
-        table = csv.DictWriter(text, [f.name for f in fields(Mark)], lineterminator="\n")
-        table.writeheader()
-        table.writerows({name: _plain(value) for name, value in asdict(mark).items()} for mark in marks)
-        write_text(self._path, text.getvalue())
+        write_kept(self._path, _NAMES, [asdict(mark) for mark in marks])
         self._marks = marks
 
 
-def _plain(value: str | float) -> str | float:
-    """Return the value with a quote before what a spreadsheet would run as a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@'") else value
-
-
-def _read(path: Path) -> list[Mark]:
-    names = [f.name for f in fields(Mark)]
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode())))
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise _foreign(path, "file", str(error)) from error
-    for number, row in enumerate(rows, 2):
-        if list(row) != names or None in row.values():
-            raise _foreign(path, f"line {number}", f"columns {', '.join(map(str, row))}")
-    try:
-        return [
-            Mark(
-                start_s=float(row["start_s"]),
-                end_s=float(row["end_s"]),
-                **{n: row[n].removeprefix("'") for n in ("recording", "channel", "label", "note")},
-            )
-            for row in rows
-        ]
-    except ValueError as error:
-        raise _foreign(path, "start_s", str(error)) from error
-
-
-def _foreign(path: Path, field: str, found: str) -> FormatError:
-    expected = f"marks with the columns {', '.join(f.name for f in fields(Mark))}"
-    return FormatError(problem("not a file of marks", where=path, field=field, found=found[:80], expected=expected))
+_NAMES = tuple(f.name for f in fields(Mark))
 
 
 def _mark(recording: str, duration_s: float, values: Any) -> Mark:
@@ -127,9 +93,9 @@ def _mark(recording: str, duration_s: float, values: Any) -> Mark:
         recording=recording,
         start_s=start_s,
         end_s=_instant(recording, "end_s", values.get("end_s"), start_s, duration_s),
-        channel=_words(recording, "channel", values.get("channel", ""), 0, 200),
-        label=_words(recording, "label", values.get("label"), 1, MAX_LABEL),
-        note=_words(recording, "note", values.get("note", ""), 0, MAX_NOTE),
+        channel=check_words("not a mark", recording, "channel", values.get("channel", ""), (0, 200)),
+        label=check_words("not a mark", recording, "label", values.get("label"), (1, MAX_LABEL)),
+        note=check_words("not a mark", recording, "note", values.get("note", ""), (0, MAX_NOTE)),
     )
 
 
@@ -139,11 +105,3 @@ def _instant(recording: str, field: str, value: Any, lowest: float, highest: flo
         expected = f"seconds from {lowest:g} to {highest:g}"
         raise SignalError(problem("not a mark", where=recording, field=field, found=value, expected=expected))
     return round(float(value), 3)
-
-
-def _words(recording: str, field: str, value: Any, shortest: int, longest: int) -> str:
-    if not (isinstance(value, str) and shortest <= len(value) <= longest and (value.isprintable() or not value)):
-        found = f"{len(value)} characters" if isinstance(value, str) else value
-        expected = f"{shortest} to {longest} printable characters"
-        raise SignalError(problem("not a mark", where=recording, field=field, found=found, expected=expected))
-    return value

@@ -16,7 +16,7 @@ from qualityfm.inference.stream_protocol import farewell, greeting, open_stream,
 from qualityfm.records import QualityScore
 from qualityfm.segments import SegmentBlock
 from qualityfm.service.config import ServiceConfig
-from qualityfm.service.gate import Metrics, RefusedError, check_token
+from qualityfm.service.gate import Metrics, RefusedError, check_host, check_token
 
 #: Close codes of RFC 6455: done, refused, try again later.
 DONE, POLICY, TRY_LATER = 1000, 1008, 1013
@@ -32,9 +32,11 @@ class StreamDoor:
     async def serve(self, socket: WebSocket) -> None:
         """Take one connection: table, greeting, then packets and finished segments, then the farewell."""
         try:
-            check_token(dict(socket.scope["headers"]), self._config.token)
-        except RefusedError:
-            await socket.close(POLICY, "wrong token")
+            headers = dict(socket.scope["headers"])
+            check_host(headers, self._config.hosts)
+            check_token(headers, self._config.token)
+        except RefusedError as refused:
+            await socket.close(POLICY, refused.message[:100])
             return
         if self._num_open >= self._config.max_streams:
             await socket.close(TRY_LATER, "too many streams")

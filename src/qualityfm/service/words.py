@@ -24,6 +24,7 @@ _MEANINGS = {
     408: "The body did not come in time",
     413: "The body is too long",
     415: "The body is of another media type",
+    421: "The request is for another host",
     422: "The recording cannot be used; the message says why",
     503: "The service is busy; Retry-After says when to come back",
 }

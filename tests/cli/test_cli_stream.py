@@ -51,3 +51,15 @@ def test_the_service_listens_beyond_loopback_only_with_a_token(monkeypatch, caps
     monkeypatch.delenv("QUALITYFM_TOKEN", raising=False)
     assert main(["serve", "--host", "0.0.0.0"]) == 2
     assert "QUALITYFM_TOKEN" in capsys.readouterr().err
+
+
+def test_a_model_adds_its_estimate(monkeypatch, capsys):
+    send(monkeypatch, TABLE, packet(0, 4000))
+    assert main(["stream", "--json", "--model", "qualityfm-tiny"]) == 0
+    row = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert len(row["channels"][0]["model_quality"]) == len(row["channels"][0]["quality"])
+
+
+def test_a_length_of_segments_beside_a_model_is_a_usage_error(capsys):
+    assert main(["stream", "--model", "qualityfm-tiny", "--segment-s", "10"]) == 2
+    assert "--segment-s" in capsys.readouterr().err

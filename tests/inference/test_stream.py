@@ -200,3 +200,25 @@ LEAD = StreamChannel(name="II", kind=ChannelKind.ECG, unit="mV", sample_rate_hz=
 def test_a_channel_table_that_cannot_be_is_refused(channels, field):
     with pytest.raises(SignalError, match=f"{field}: found"):
         Stream(channels, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pytest.importorskip("qualityfm.inference.predictor").load_model("qualityfm-tiny")
+
+
+def test_a_model_in_the_stream_says_what_it_says_of_the_file(simulated, model):
+    stream, scores = Stream(channels_of(simulated), model=model), []
+    for name, first, samples in packets(simulated, np.random.default_rng(3)):
+        scores += stream.feed(name, first, samples)
+    scores += stream.close()
+    whole = model.score(simulated)
+    np.testing.assert_array_equal(np.concatenate([one.quality for one in scores]), whole.quality)
+    for name in ("model_quality", "model_good"):
+        streamed = np.concatenate([getattr(one, name) for one in scores])
+        np.testing.assert_allclose(streamed, getattr(whole, name), atol=1e-5)
+
+
+def test_a_model_brings_its_own_recipe(simulated, model):
+    with pytest.raises(SignalError, match="config: found"):
+        Stream(channels_of(simulated), CONFIG, model=model)

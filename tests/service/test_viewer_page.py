@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import uvicorn
 
+from qualityfm.service.alarm_routes import Review
+from qualityfm.service.alarms import Alarm, Decisions
 from qualityfm.service.app import make_app
 from qualityfm.service.notebook import Notebook
 from qualityfm.service.recordings import Recordings
@@ -39,7 +41,13 @@ def write_archive(folder) -> None:
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
     write_archive(folder)
-    app = make_app(recordings=Recordings(folder), notebook=Notebook(folder / "marks.csv"))
+    recordings = Recordings(folder)
+    alarms = (
+        Alarm(recording="a1", alarm=HOSTILE, alarm_s=50.0),
+        Alarm(recording="a1", alarm="Asystole", alarm_s=150.0),
+    )
+    review = Review(recordings, Decisions(folder / "decisions.csv"), alarms)
+    app = make_app(recordings=recordings, notebook=Notebook(folder / "marks.csv"), review=review)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -166,3 +174,19 @@ def test_a_mark_is_kept_and_listed(page):
     page.click("#marking [value=save]")
     page.wait_for_selector("#marks li")
     assert "<b>good</b>" in page.locator("#marks li").inner_text()
+
+
+def test_alarms_are_reviewed_by_keys(page):
+    page.keyboard.press("l")
+    wait_until(page, "viewer.alarms.current == 0 && document.querySelectorAll('#reasons li').length > 1")
+    assert shown(page) == [30.0, 60.0]
+    page.keyboard.press("m")
+    wait_until(page, "viewer.alarms.list[0].decision == 'mute'")
+    page.keyboard.press("l")
+    wait_until(page, "viewer.alarms.current == 1 && document.querySelectorAll('#reasons li').length > 1")
+    page.fill("#reason", "no beats")
+    page.click("#keep")
+    wait_until(page, "viewer.alarms.list[1].reason == 'no beats'")
+    assert HOSTILE in page.locator("#alarm-list").inner_text()
+    assert "2 of 2 decided" in page.locator("#decided").inner_text()
+    assert page.troubles == []

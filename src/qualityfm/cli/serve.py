@@ -15,6 +15,7 @@ from qualityfm.errors import ConfigError, problem
 EXAMPLES = (
     "qualityfm serve",
     "qualityfm serve --recordings archive/ --annotations marks.csv",
+    "qualityfm serve --recordings archive/ --alarms alarms.csv --decisions decisions.csv",
     "QUALITYFM_TOKEN=... qualityfm serve --host 0.0.0.0 --port 8080",
 )
 
@@ -43,6 +44,10 @@ class Options:
     """Layout of recordings that do not describe themselves."""
     annotations: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = None
     """Keep what is marked in the browser in this file; it may exist."""
+    alarms: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = None
+    """Review these alarms in the browser: columns record, alarm, and alarm_s unless all sound at 300 s."""
+    decisions: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = None
+    """Keep what is decided on alarms in this file; it may exist."""
 
 
 def run(options: Options) -> int:
@@ -53,6 +58,8 @@ def run(options: Options) -> int:
         raise ConfigError(problem("not served", where="serve", field="--host", found=options.host, expected=expected))
     import uvicorn
 
+    from qualityfm.service.alarm_routes import Review
+    from qualityfm.service.alarms import Decisions, read_alarms
     from qualityfm.service.app import make_app
     from qualityfm.service.config import ServiceConfig
     from qualityfm.service.notebook import Notebook
@@ -64,17 +71,21 @@ def run(options: Options) -> int:
         max_concurrent=options.max_concurrent,
         max_body_bytes=options.max_body_mb * 2**20,
     )
-    predictor = None
+    predictor, model = None, None
     if options.model is not None:
         from qualityfm.inference.predictor import load_model
+        from qualityfm.inference.task_predictor import TaskModel
 
         predictor = load_model(options.model)
-    recordings = None if options.recordings is None else Recordings(options.recordings, options.layout)
+        model = predictor if isinstance(predictor, TaskModel) else None
+    recordings = None if options.recordings is None else Recordings(options.recordings, options.layout, model)
+    alarms = None if options.alarms is None else read_alarms(options.alarms)
+    review = None if recordings is None else Review(recordings, Decisions(options.decisions), alarms)
     notebook = None if options.annotations is None else Notebook(options.annotations)
     viewer = "" if recordings is None else f"; {len(recordings.listed)} recordings to look at there"
     remark(f"serving on http://{options.host}:{options.port}; documents at /docs{viewer}")
     uvicorn.run(
-        make_app(config, predictor, recordings, notebook),
+        make_app(config, predictor, recordings, notebook, review),
         host=options.host,
         port=options.port,
         log_level="warning",

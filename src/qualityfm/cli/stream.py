@@ -16,10 +16,14 @@ from qualityfm.cli.terminal import remark, say, say_table
 from qualityfm.errors import ConfigError, QualityFMError, SourceError, problem
 
 if TYPE_CHECKING:
+    from qualityfm.inference.predictor import Predictor
     from qualityfm.inference.stream import Stream
     from qualityfm.records import QualityScore
 
-EXAMPLES = ("qualityfm stream --json < packets.jsonl", "qualityfm stream --connect 127.0.0.1:5555")
+EXAMPLES = (
+    "qualityfm stream --json < packets.jsonl",
+    "qualityfm stream --connect 127.0.0.1:5555 --model qualityfm-tiny",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +32,10 @@ class Options:
 
     connect: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
     """Read messages from this TCP address instead of stdin (docs/STREAM.md)."""
-    segment_s: float = 30.0
-    """Seconds that are judged together; shorter ones answer earlier and know less."""
+    segment_s: float | None = None
+    """Seconds that are judged together, 30 if not said; shorter ones answer earlier and know less."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None
+    """Add a model's estimate: a run, a checkpoint, or a shipped name. It brings the length of its segments."""
     reorder_s: float = 5.0
     """How far a packet may lag behind the newest sample of any channel, s."""
     json: bool = False
@@ -42,11 +48,13 @@ def run(options: Options) -> int:
     from qualityfm.inference.stream_protocol import farewell, greeting, open_stream, take_message
     from qualityfm.segments import SegmentConfig
 
-    config = SegmentConfig(segment_s=options.segment_s, step_s=options.segment_s)
+    model = _model(options)
+    length_s = 30.0 if options.segment_s is None else options.segment_s
+    config = None if model else SegmentConfig(segment_s=length_s, step_s=length_s)
     with ExitStack() as stack:
         lines = _lines(_source(options.connect, stack))
         table = next(lines, b"")
-        stream = open_stream(table, config, stream=StreamConfig(reorder_s=options.reorder_s))
+        stream = open_stream(table, config, stream=StreamConfig(reorder_s=options.reorder_s), model=model)
         remark(f"the quality of a second comes at most {greeting(stream)['delay_s']:g} s after it")
         for line in lines:
             try:
@@ -64,6 +72,19 @@ def run(options: Options) -> int:
     else:
         _show_counts(stream)
     return 0
+
+
+def _model(options: Options) -> Predictor | None:
+    if options.model is None:
+        return None
+    if options.segment_s is not None:
+        expected = "no length of segments beside --model, which brings its own"
+        raise ConfigError(
+            problem("two lengths", where="stream", field="--segment-s", found=options.segment_s, expected=expected)
+        )
+    from qualityfm.inference.predictor import load_model
+
+    return load_model(options.model)
 
 
 def _source(connect: str | None, stack: ExitStack) -> BinaryIO:

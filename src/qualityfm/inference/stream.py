@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +19,9 @@ from qualityfm.inference.stream_line import Counts, StreamChannel, StreamLine
 from qualityfm.quality.score import score_block
 from qualityfm.records import QualityScore, Recording, Signal
 from qualityfm.segments import SegmentBlock, SegmentConfig, assign_slots, clock_of, count_segments
+
+if TYPE_CHECKING:
+    from qualityfm.inference.predictor import Predictor
 
 __all__ = ["Counts", "Stream", "StreamChannel", "StreamConfig"]
 
@@ -51,13 +55,14 @@ class Stream:
 
     Args:
         channels: All channels that will be sent; slots are given out by kind, lead and order, as in a file.
-        config: How to cut; the defaults are those of `score_quality`.
+        config: How to cut; the defaults are those of the model, without one those of `score_quality`.
         stream: How patient to be.
-        score: What scores a block; `Predictor.score_block` adds a model's estimate.
+        model: Gives its estimate beside the classical quality, as `Predictor.score` does, within 1e-5 of it
+            (decisions/0026); it cuts by its own recipe, so `config` must be left out or be that recipe.
         recording_id: Name in the results.
 
     Raises:
-        SignalError: A channel cannot be, two share a name, or none fits a slot.
+        SignalError: A channel cannot be, two share a name, or none fits a slot, or `config` is not the model's.
 
     Example:
         >>> from qualityfm.records import ChannelKind
@@ -75,13 +80,15 @@ class Stream:
         config: SegmentConfig | None = None,
         *,
         stream: StreamConfig | None = None,
-        score: Callable[[SegmentBlock], QualityScore] = score_block,
+        model: Predictor | None = None,
         recording_id: str = "stream",
     ) -> None:
-        self.config = config or SegmentConfig()
+        self.config = config or (model.segments if model else SegmentConfig())
         self.stream = stream or StreamConfig()
         self.recording_id = recording_id
-        self._score = score
+        self._score: Callable[[SegmentBlock], QualityScore] = model.score_block if model else score_block
+        if model is not None and self.config != model.segments:
+            raise self._refusal("config", self.config, f"the recipe of the model {model.name}: {model.segments}")
         self._clock = clock_of(self.config)
         _check_channels(recording_id, channels)
         self._lines = {channel.name: StreamLine(channel, self._clock) for channel in channels}

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32
 
 from qualityfm.inference.stream import Stream, StreamChannel, StreamConfig
-from qualityfm.quality.score import score_block
 from qualityfm.records import Cause, ChannelKind, QualityScore, grade
-from qualityfm.segments import SegmentBlock, SegmentConfig
+from qualityfm.segments import SegmentConfig
 from qualityfm.strict_json import field_of, only_fields, read_json, refusal, samples_of
+
+if TYPE_CHECKING:
+    from qualityfm.inference.predictor import Predictor
 
 #: A message longer than this is refused before it is read, bytes.
 MAX_MESSAGE_BYTES = 4 * 2**20
@@ -49,7 +50,7 @@ def open_stream(
     config: SegmentConfig | None = None,
     *,
     stream: StreamConfig | None = None,
-    score: Callable[[SegmentBlock], QualityScore] = score_block,
+    model: Predictor | None = None,
     where: str = "stream",
 ) -> Stream:
     """Return the stream that a first message, the channel table, asks for.
@@ -60,7 +61,7 @@ def open_stream(
     value = _read(message, where)
     channels = field_of(value, "channels", list, where)
     only_fields(value, ("channels",), where)
-    return Stream([read_channel(one, where) for one in channels], config, stream=stream, score=score)
+    return Stream([read_channel(one, where) for one in channels], config, stream=stream, model=model)
 
 
 def take_message(stream: Stream, message: bytes, where: str = "stream") -> list[QualityScore]:

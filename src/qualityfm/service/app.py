@@ -16,9 +16,11 @@ from starlette.exceptions import HTTPException
 from qualityfm.errors import QualityFMError
 from qualityfm.inference.report import write_report
 from qualityfm.inference.stream_protocol import segment_row
-from qualityfm.quality.score import score_block, score_quality
+from qualityfm.quality.score import score_quality
 from qualityfm.records import QualityScore, Recording
 from qualityfm.service import words
+from qualityfm.service.alarm_routes import Review, add_alarms
+from qualityfm.service.alarms import Decisions
 from qualityfm.service.bodies import check_type, read_files, read_raw, read_samples
 from qualityfm.service.config import ServiceConfig
 from qualityfm.service.gate import Gate, Metrics, RefusedError, error_body
@@ -38,6 +40,7 @@ def make_app(
     predictor: Predictor | None = None,
     recordings: Recordings | None = None,
     notebook: Notebook | None = None,
+    review: Review | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -46,6 +49,7 @@ def make_app(
         predictor: A loaded model; without one the scores are classical and there are no embeddings.
         recordings: What the viewer shows; without it there is no viewer.
         notebook: Where the viewer's marks are kept; without it nothing can be marked.
+        review: The alarms of these recordings; without it only what a task model finds.
     """
     config, metrics = config or ServiceConfig(), Metrics()
     app = FastAPI(title="QualityFM", version=__version__, description=words.DESCRIPTION)
@@ -55,7 +59,9 @@ def make_app(
     if recordings is not None:
         add_page(app)
         add_recordings(app, recordings, notebook)
-    app.add_api_websocket_route("/v1/stream", StreamDoor(config, metrics, score_block).serve)
+        add_alarms(app, review or Review(recordings, Decisions()))
+    door = StreamDoor(config, metrics, predictor)
+    app.add_api_websocket_route("/v1/stream", door.serve)
     _add_errors(app)
     app.add_middleware(Gate, config=config, metrics=metrics)
     return app

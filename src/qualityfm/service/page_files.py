@@ -4,6 +4,7 @@
 PAGE_FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/viewer/viewer.js": ("viewer.js", "text/javascript; charset=utf-8"),
+    "/viewer/alarms.js": ("alarms.js", "text/javascript; charset=utf-8"),
     "/viewer/plots.js": ("plots.js", "text/javascript; charset=utf-8"),
     "/viewer/viewer.css": ("viewer.css", "text/css; charset=utf-8"),
     "/viewer/uplot.js": ("uplot.js", "text/javascript; charset=utf-8"),

@@ -12,6 +12,7 @@ from qualityfm.records import Recording
 from qualityfm.service.gate import RefusedError
 from qualityfm.service.reduction import Reducer
 from qualityfm.service.ribbon import Ribbon
+from qualityfm.service.task_line import TaskAnswerer, TaskLine
 from qualityfm.sources import Found, find_recordings, open_recording
 
 #: Recordings held open at once, the last used ones. Our choice.
@@ -35,15 +36,25 @@ class OpenRecording:
 
     Args:
         recording: As read.
+        model: Whom to ask a task about it; None for nobody.
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, model: TaskAnswerer | None = None) -> None:
         self.recording = recording
         self.reducers = [Reducer(signal) for signal in recording.signals]
         for reducer in self.reducers:
             reducer.prepare()
         self.ribbon = Ribbon(recording)
         self.ribbon.begin()
+        self.task = None if model is None else TaskLine(recording, model)
+        if self.task is not None:
+            self.task.begin()
+
+    def close(self) -> None:
+        """End the threads after the piece they work on."""
+        self.ribbon.end()
+        if self.task is not None:
+            self.task.end()
 
 
 class Recordings:
@@ -52,14 +63,15 @@ class Recordings:
     Args:
         path: A folder, looked through now, or anything that `open_recording` takes.
         layout: For files that do not describe themselves.
+        model: Whom to ask a task about each recording that is opened; None for nobody.
 
     Raises:
         SourceError: There is no such folder or recording.
         ConfigError: There is no such layout.
     """
 
-    def __init__(self, path: Path, layout: str | None = None) -> None:
-        self._layout = layout
+    def __init__(self, path: Path, layout: str | None = None, model: TaskAnswerer | None = None) -> None:
+        self._layout, self._model = layout, model
         self._open: OrderedDict[int, OpenRecording] = OrderedDict()
         self._lock = threading.Lock()
         if path.is_dir():
@@ -67,7 +79,7 @@ class Recordings:
             usable = [f for f in found if f.aside is None]
             self.listed = [Listed(number=i, name=f.recording_id, path=f.path, found=f) for i, f in enumerate(usable)]
         else:
-            opened = OpenRecording(_checked(open_recording(path, layout=layout), path))
+            opened = OpenRecording(_checked(open_recording(path, layout=layout), path), model)
             self.listed = [Listed(number=0, name=opened.recording.recording_id, path=path)]
             self._open[0] = opened
         if not self.listed:
@@ -95,7 +107,7 @@ class Recordings:
         with self._lock:
             if entry.number not in self._open:
                 while len(self._open) >= MAX_OPEN:
-                    self._open.popitem(last=False)[1].ribbon.end()
+                    self._open.popitem(last=False)[1].close()
                 self._open[entry.number] = self._read(entry)
             self._open.move_to_end(entry.number)
             return self._open[entry.number]
@@ -106,13 +118,13 @@ class Recordings:
             raise SourceError(found.problem)
         if found is not None:
             _check_size(sum(c.sample_rate_hz for c in found.channels) * found.duration_s, entry.name)
-        return OpenRecording(_checked(open_recording(entry.path, layout=self._layout), entry.path))
+        return OpenRecording(_checked(open_recording(entry.path, layout=self._layout), entry.path), self._model)
 
     def close(self) -> None:
         """End all scoring."""
         with self._lock:
             for opened in self._open.values():
-                opened.ribbon.end()
+                opened.close()
 
 
 def _checked(recording: Recording, path: Path) -> Recording:

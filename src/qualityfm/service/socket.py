@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -13,20 +12,27 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from qualityfm.errors import QualityFMError
 from qualityfm.inference.stream import Stream
 from qualityfm.inference.stream_protocol import farewell, greeting, open_stream, segment_row, take_message
-from qualityfm.records import QualityScore
-from qualityfm.segments import SegmentBlock
 from qualityfm.service.config import ServiceConfig
 from qualityfm.service.gate import Metrics, RefusedError, check_host, check_token
+
+if TYPE_CHECKING:
+    from qualityfm.inference.predictor import Predictor
 
 #: Close codes of RFC 6455: done, refused, try again later.
 DONE, POLICY, TRY_LATER = 1000, 1008, 1013
 
 
 class StreamDoor:
-    """Takes WebSocket connections, each with a stream of its own."""
+    """Takes WebSocket connections, each with a stream of its own.
 
-    def __init__(self, config: ServiceConfig, metrics: Metrics, score: Callable[[SegmentBlock], QualityScore]) -> None:
-        self._config, self._metrics, self._score = config, metrics, score
+    Args:
+        config: The limits.
+        metrics: Where it counts.
+        model: Gives its estimate beside the classical quality; None for none.
+    """
+
+    def __init__(self, config: ServiceConfig, metrics: Metrics, model: Predictor | None = None) -> None:
+        self._config, self._metrics, self._model = config, metrics, model
         self._num_open = 0
 
     async def serve(self, socket: WebSocket) -> None:
@@ -54,7 +60,7 @@ class StreamDoor:
 
     async def _talk(self, socket: WebSocket) -> None:
         try:
-            stream = open_stream(await self._message(socket), score=self._score)
+            stream = open_stream(await self._message(socket), model=self._model)
             await _send(socket, greeting(stream))
             while not stream.is_closed:
                 await self._packet(socket, stream)

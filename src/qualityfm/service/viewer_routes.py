@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from qualityfm.service.gate import RefusedError
 from qualityfm.service.notebook import Notebook
 from qualityfm.service.page_files import PAGE_FILES
 from qualityfm.service.recordings import OpenRecording, Recordings
+from qualityfm.service.replies import json_reply
 from qualityfm.strict_json import read_json
 
 if TYPE_CHECKING:
@@ -56,18 +56,18 @@ def add_recordings(app: FastAPI, recordings: Recordings, notebook: Notebook | No
 
     @app.get("/v1/recordings", summary="The recordings that can be shown", **_DATA)
     async def listing() -> Response:
-        return _json({"recordings": [_entry(one) for one in recordings.listed], "marks": notebook is not None})
+        return json_reply({"recordings": [_entry(one) for one in recordings.listed], "marks": notebook is not None})
 
     @app.get("/v1/recordings/{number}", summary="Channels of a recording", **_DATA)
     async def table(number: str) -> Response:
         opened = await run_in_threadpool(recordings.open, number)
-        return _json({"name": recordings.entry(number).name, **_table(opened.recording)})
+        return json_reply({"name": recordings.entry(number).name, **_table(opened.recording)})
 
     @app.get("/v1/recordings/{number}/view", summary="What a screen can show of a stretch", **_DATA)
     async def view(number: str, request: Request) -> Response:
         start_s, end_s, columns = _stretch(request)
         opened = await run_in_threadpool(recordings.open, number)
-        return _json(await run_in_threadpool(_views, opened, start_s, end_s, columns))
+        return json_reply(await run_in_threadpool(_views, opened, start_s, end_s, columns))
 
     @app.get("/v1/recordings/{number}/quality", summary="Grades and causes of a stretch", **_DATA)
     async def quality(number: str, request: Request) -> Response:
@@ -75,20 +75,20 @@ def add_recordings(app: FastAPI, recordings: Recordings, notebook: Notebook | No
         ribbon = (await run_in_threadpool(recordings.open, number)).ribbon
         lines = await run_in_threadpool(ribbon.cells, start_s, end_s, cells)
         state = {"scored_s": ribbon.scored_s, "duration_s": ribbon.duration_s, "problem": ribbon.problem}
-        return _json({**state, "channels": lines})
+        return json_reply({**state, "channels": lines})
 
     @app.get("/v1/recordings/{number}/worst", summary="The artefact that costs most", **_DATA)
     async def worst(number: str) -> Response:
         ribbon = (await run_in_threadpool(recordings.open, number)).ribbon
         spot = await run_in_threadpool(ribbon.worst_spot)
-        return _json({"spot": asdict(spot) if spot else None})
+        return json_reply({"spot": asdict(spot) if spot else None})
 
     @app.get("/v1/recordings/{number}/next", summary="The next artefact", **_DATA)
     async def following(number: str, request: Request) -> Response:
         after_s = _number(request, "after_s", -1.0)
         ribbon = (await run_in_threadpool(recordings.open, number)).ribbon
         spot = await run_in_threadpool(ribbon.next_spot, after_s)
-        return _json({"spot": asdict(spot) if spot else None})
+        return json_reply({"spot": asdict(spot) if spot else None})
 
     if notebook is not None:
         _add_marks(app, recordings, notebook)
@@ -97,14 +97,14 @@ def add_recordings(app: FastAPI, recordings: Recordings, notebook: Notebook | No
 def _add_marks(app: FastAPI, recordings: Recordings, notebook: Notebook) -> None:
     @app.get("/v1/recordings/{number}/marks", summary="What users marked", **_DATA)
     async def marks(number: str) -> Response:
-        return _json({"marks": [asdict(mark) for mark in notebook.of(recordings.entry(number).name)]})
+        return json_reply({"marks": [asdict(mark) for mark in notebook.of(recordings.entry(number).name)]})
 
     @app.post("/v1/recordings/{number}/marks", summary="Mark a stretch", **_DATA)
     async def add_mark(number: str, request: Request) -> Response:
         check_type(request.headers.get("content-type"), "application/json")
         values, name = read_json(await request.body(), "mark"), recordings.entry(number).name
         duration_s = (await run_in_threadpool(recordings.open, number)).recording.duration_s
-        return _json(asdict(await run_in_threadpool(notebook.add, name, duration_s, values)))
+        return json_reply(asdict(await run_in_threadpool(notebook.add, name, duration_s, values)))
 
     @app.delete("/v1/recordings/{number}/marks/{place}", summary="Remove a mark", **_DATA)
     async def remove_mark(number: str, place: str) -> Response:
@@ -112,7 +112,7 @@ def _add_marks(app: FastAPI, recordings: Recordings, notebook: Notebook) -> None
         known = place.isascii() and place.isdigit() and len(place) < 10
         if not known or not await run_in_threadpool(notebook.remove, name, int(place)):
             raise RefusedError(404, "no such mark")
-        return _json({"removed": True})
+        return json_reply({"removed": True})
 
 
 def _entry(one: Any) -> dict[str, Any]:
@@ -155,8 +155,3 @@ def _number(request: Request, name: str, otherwise: float) -> float:
     if not (math.isfinite(value) and abs(value) < 1e9):
         raise RefusedError(422, f"wrong view: {name}: expected a number")
     return value
-
-
-def _json(value: object) -> Response:
-    content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="replace")
-    return Response(content, media_type="application/json", headers={"X-Content-Type-Options": "nosniff"})

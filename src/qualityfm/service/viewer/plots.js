@@ -47,6 +47,8 @@ class ChannelPlot {
     this.cells = [];
     this.gaps = [];
     this.marks = [];
+    this.alarms = [];
+    this.windows = [];
     this.range = [0, 1];
     this.root = element("section", "channel");
     const head = element("h2", "", table.name + " ");
@@ -92,7 +94,23 @@ class ChannelPlot {
     for (const mark of this.marks) band(mark.start_s, mark.end_s, (a, b) => context.fillRect(a, top, b - a, height));
     context.strokeStyle = context.fillStyle = colour("gap");
     for (const [from, to] of this.gaps) band(from, to, (a, b) => hatch(context, a, top, b - a, height));
+    this.alarmLines(context, plot);
     context.restore();
+  }
+
+  alarmLines(context, plot) {
+    const { top, height } = plot.bbox;
+    context.strokeStyle = colour("alarm");
+    context.lineWidth = 2 * (window.devicePixelRatio || 1);
+    context.setLineDash([6, 4]);
+    context.beginPath();
+    for (const alarm of this.alarms) {
+      if (alarm.alarm_s < this.range[0] || alarm.alarm_s > this.range[1]) continue;
+      const x = plot.valToPos(alarm.alarm_s, "x", true);
+      context.moveTo(x, top);
+      context.lineTo(x, top + height);
+    }
+    context.stroke();
   }
 
   show(view) {
@@ -126,9 +144,17 @@ class ChannelPlot {
   }
 
   drawRibbon() {
-    const width = this.width() - AXIS_WIDTH, context = sized(this.ribbon, width, 14);
+    const width = this.width() - AXIS_WIDTH, height = this.windows.length ? 20 : 14;
+    const context = sized(this.ribbon, width, height), [from, to] = this.range;
     this.ribbon.style.marginLeft = AXIS_WIDTH + "px";
-    gradesIn(context, width, 14, this.cells, this.range[0], this.range[1]);
+    this.ribbon.style.height = height + "px";
+    gradesIn(context, width, 14, this.cells, from, to);
+    for (const one of this.windows) {
+      if (one.end_s < from || one.start_s > to) continue;
+      const left = (one.start_s - from) / (to - from) * width, right = (one.end_s - from) / (to - from) * width;
+      context.fillStyle = colour({ yes: "alarm", no: "line" }[one.answer] || "soft");
+      context.fillRect(left, 16, Math.max(1, right - left - 1), 4);
+    }
   }
 
   secondAt(event) {

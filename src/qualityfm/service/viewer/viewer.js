@@ -57,6 +57,7 @@ const openRecording = guarded(async (number) => {
   await loadMarks();
   go(0, Math.min(FIRST_S, state.duration));
   follow(number);
+  beginAlarms(number);
 });
 
 /* Quality grows while the service scores; ask until it is done. */
@@ -223,9 +224,10 @@ const ACTIONS = {
   home: () => go(0, state.range[1] - state.range[0]),
   end: () => go(state.duration - (state.range[1] - state.range[0]), state.duration),
   back: () => shift(-0.25), forward: () => shift(0.25), closer: () => zoom(0.5), farther: () => zoom(2),
-  whole: () => go(0, state.duration), next: nextArtefact, worst: () => jump("worst"), mark: startMark, help: () => byId("keys").showModal(),
+  whole: () => go(0, state.duration), next: nextArtefact, worst: () => jump("worst"), mark: startMark,
+  alarm: () => stepAlarm(1), earlier: () => stepAlarm(-1), keep: () => decide("keep"), mute: () => decide("mute"), undo: () => decide(""), help: () => byId("keys").showModal(),
 };
-const KEYS = { ArrowLeft: "back", ArrowRight: "forward", "+": "closer", "=": "closer", "-": "farther", 0: "whole", Home: "home", End: "end", n: "next", w: "worst", a: "mark", "?": "help" };
+const KEYS = { ArrowLeft: "back", ArrowRight: "forward", "+": "closer", "=": "closer", "-": "farther", 0: "whole", Home: "home", End: "end", n: "next", w: "worst", a: "mark", l: "alarm", L: "earlier", k: "keep", m: "mute", u: "undo", "?": "help" };
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || /INPUT|SELECT/.test(event.target.tagName)) return;
   const action = KEYS[event.key];
@@ -246,11 +248,12 @@ const rebuild = () => { for (const plot of state.plots) plot.build(); if (state.
 window.addEventListener("resize", rebuild);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
 
-guarded(async () => {
+const begin = guarded(async () => {
   for (const letter of GRADES) { const box = element("b", "", letter); box.style.background = `var(--${letter})`; byId("grades").append(box); }
   const listing = await ask("/v1/recordings");
   state.canMark = listing.marks;
   byId("marks").hidden = !listing.marks;
   byId("recordings").replaceChildren(...listing.recordings.map((one) => new Option(one.name + (one.problem ? " (unreadable)" : ""), one.number)));
   await openRecording(listing.recordings[0].number);
-})();
+});
+window.addEventListener("DOMContentLoaded", begin);

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -20,10 +20,7 @@ from qualityfm.quality.score import score_block
 from qualityfm.records import QualityScore, Recording, Signal
 from qualityfm.segments import SegmentBlock, SegmentConfig, assign_slots, clock_of, count_segments
 
-if TYPE_CHECKING:
-    from qualityfm.inference.predictor import Predictor
-
-__all__ = ["Counts", "Stream", "StreamChannel", "StreamConfig"]
+__all__ = ["BlockModel", "Counts", "Stream", "StreamChannel", "StreamConfig"]
 
 #: Rates and starts that a stream may name (our own bounds: a clinical waveform, within a year).
 RATE_HZ_RANGE = (0.1, 100_000.0)
@@ -45,6 +42,24 @@ class StreamConfig:
 
     reorder_s: float = 5.0
     max_jump_s: float = 600.0
+
+
+class BlockModel(Protocol):
+    """What a stream needs of a `Predictor`; naming it here would bring torch along."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def segments(self) -> SegmentConfig:
+        """How recordings are cut for it."""
+        ...
+
+    def score_block(self, block: SegmentBlock) -> QualityScore:
+        """Return the classical quality with its estimate beside it."""
+        ...
 
 
 class Stream:
@@ -80,7 +95,7 @@ class Stream:
         config: SegmentConfig | None = None,
         *,
         stream: StreamConfig | None = None,
-        model: Predictor | None = None,
+        model: BlockModel | None = None,
         recording_id: str = "stream",
     ) -> None:
         self.config = config or (model.segments if model else SegmentConfig())

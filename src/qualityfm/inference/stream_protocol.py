@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from qualityfm.inference.stream import Stream, StreamChannel, StreamConfig
+from qualityfm.inference.stream import BlockModel, Stream, StreamChannel, StreamConfig
 from qualityfm.records import Cause, ChannelKind, QualityScore, grade
 from qualityfm.segments import SegmentConfig
 from qualityfm.strict_json import field_of, only_fields, read_json, refusal, samples_of
-
-if TYPE_CHECKING:
-    from qualityfm.inference.predictor import Predictor
 
 #: A message longer than this is refused before it is read, bytes.
 MAX_MESSAGE_BYTES = 4 * 2**20
@@ -50,7 +47,7 @@ def open_stream(
     config: SegmentConfig | None = None,
     *,
     stream: StreamConfig | None = None,
-    model: Predictor | None = None,
+    model: BlockModel | None = None,
     where: str = "stream",
 ) -> Stream:
     """Return the stream that a first message, the channel table, asks for.

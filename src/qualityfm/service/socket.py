@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from qualityfm.errors import QualityFMError
-from qualityfm.inference.stream import Stream
+from qualityfm.inference.stream import BlockModel, Stream
 from qualityfm.inference.stream_protocol import farewell, greeting, open_stream, segment_row, take_message
 from qualityfm.service.config import ServiceConfig
 from qualityfm.service.gate import Metrics, RefusedError, check_host, check_token
-
-if TYPE_CHECKING:
-    from qualityfm.inference.predictor import Predictor
 
 #: Close codes of RFC 6455: done, refused, try again later.
 DONE, POLICY, TRY_LATER = 1000, 1008, 1013
@@ -31,7 +28,7 @@ class StreamDoor:
         model: Gives its estimate beside the classical quality; None for none.
     """
 
-    def __init__(self, config: ServiceConfig, metrics: Metrics, model: Predictor | None = None) -> None:
+    def __init__(self, config: ServiceConfig, metrics: Metrics, model: BlockModel | None = None) -> None:
         self._config, self._metrics, self._model = config, metrics, model
         self._num_open = 0
 

@@ -6,17 +6,15 @@ import logging
 import math
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import Float64
 
 from qualityfm.errors import QualityFMError
+from qualityfm.models.question import Question
 from qualityfm.records import Recording
 from qualityfm.service.alarms import KEEP, MUTE, Alarm
-
-if TYPE_CHECKING:
-    from qualityfm.inference.task_predictor import TaskPrediction
-    from qualityfm.models.question import Question
 
 _LOG = logging.getLogger("qualityfm.service")
 
@@ -24,14 +22,36 @@ _LOG = logging.getLogger("qualityfm.service")
 PIECE_WINDOWS = 32
 
 
+class TaskAnswers(Protocol):
+    """What the viewer needs of a `TaskPrediction`; naming that here would bring torch along."""
+
+    @property
+    def start_s(self) -> Float64[np.ndarray, " window"]:
+        """Start of each window, s."""
+        ...
+
+    @property
+    def values(self) -> Float64[np.ndarray, "window output"]:
+        """Probabilities or quantities; NaN for a window without any sample."""
+        ...
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Answer for each window."""
+        ...
+
+
 class TaskAnswerer(Protocol):
     """What the viewer needs of a `TaskModel`."""
 
-    question: Question
+    @property
+    def question(self) -> Question:
+        """What it was taught to answer."""
+        ...
 
     def predict_task(
         self, recording: Recording, *, starts_s: Sequence[float] | None = None, kind: str = ""
-    ) -> TaskPrediction:
+    ) -> TaskAnswers:
         """Return the answers for windows."""
         ...
 
@@ -106,7 +126,7 @@ class TaskLine:
         return ({"yes": KEEP, "no": MUTE}.get(row["answer"], "") if is_known else ""), words
 
 
-def _rows(found: TaskPrediction, window_s: float) -> list[dict[str, Any]]:
+def _rows(found: TaskAnswers, window_s: float) -> list[dict[str, Any]]:
     first = found.values[:, 0].tolist()
     return [
         {

@@ -58,6 +58,7 @@ const showAlarm = guarded(async (place) => {
   alarmState.current = place;
   go(alarm.alarm_s - 20, alarm.alarm_s + 10);
   drawAlarms();
+  say(`${clockText(alarm.alarm_s)} ${alarm.alarm}`);
   byId("reasons").replaceChildren(element("li", "", "judging …"));
   const found = await ask(alarmPath(place));
   if (number !== state.number || place !== alarmState.current) return;

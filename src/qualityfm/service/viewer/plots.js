@@ -70,7 +70,7 @@ class ChannelPlot {
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "time" } },
       scales: { x: { time: false, range: () => this.range } },
       axes: [
-        { stroke: ink, grid, ticks: grid, size: 28, values: (_, splits) => splits.map(clockText) },
+        { stroke: ink, grid, ticks: grid, size: 28, space: 96, values: (_, splits) => splits.map(clockText) },
         { stroke: ink, grid, ticks: grid, size: AXIS_WIDTH },
       ],
       padding: [8, 0, 0, 0],

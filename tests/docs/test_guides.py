@@ -22,7 +22,7 @@ SHELL = "%%bash -e\n"
 MADE = {
     "score": ("quality.csv", "quality.parquet", "report.html", "report-pages"),
     "quality": ("quality.parquet",),
-    "pretrain": ("dataset/index.json", "runs/first/checkpoint/model.json", "features.parquet"),
+    "pretrain": ("dataset/index.json", "runs/first/checkpoint/model.json"),
     "finetune": ("labels.csv", "runs/disturbed/checkpoint/model.json", "answers.csv"),
     "service": ("report.html", "packets.jsonl"),
 }

@@ -1,4 +1,4 @@
-"""Shows a cell that begins with `%%bash` as what a reader types into a shell: without that line."""
+"""Shows a cell that begins with `%%bash` as what a reader types into a shell, and what it printed in one piece."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ MAGIC = "%%bash"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the change with Sphinx."""
+    """Register the changes with Sphinx."""
     app.connect("doctree-read", show_shell_cells)
+    app.connect("doctree-read", join_streams)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -19,6 +20,21 @@ def show_shell_cells(app: Sphinx, page: nodes.document) -> None:
     for block in page.findall(nodes.literal_block):
         first, _, rest = block.rawsource.partition("\n")
         if first.startswith(MAGIC):
-            block.rawsource = rest
-            block.children = [nodes.Text(rest)]
+            _write(block, rest)
             block["language"] = "bash"
+
+
+def join_streams(app: Sphinx, page: nodes.document) -> None:
+    """Join the pieces of 100 bytes in which a notebook gets what a shell prints."""
+    for output in page.findall(lambda node: "cell_output" in getattr(node, "attributes", {}).get("classes", ())):
+        pieces = [
+            node for node in output.children if isinstance(node, nodes.literal_block) and "stream" in node["classes"]
+        ]
+        for piece in pieces[1:]:
+            _write(pieces[0], pieces[0].rawsource + piece.rawsource)
+            output.remove(piece)
+
+
+def _write(block: nodes.literal_block, text: str) -> None:
+    block.rawsource = text
+    block.children = [nodes.Text(text)]

@@ -1,5 +1,6 @@
 # make demo    the whole road on a small archive, in its own environment
 # make test    set up, then check everything
+# make docs    the documentation site, in docs/_build/html; runs the guides
 # make help    all targets and settings
 #
 # Settings: VENV=path of the environment, PYTHON=interpreter (3.11 or newer), OUT=folder of the demo,
@@ -13,14 +14,15 @@ TORCH_INDEX ?=
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 RUNTIME = $(VENV)/.runtime-installed
 DEVELOPMENT = $(VENV)/.development-installed
+PAGES = $(VENV)/.documentation-installed
 LISTS = pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup demo test check format
+.PHONY: help venv setup demo test check format docs
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
-	@echo "targets: demo test check format venv (runtime only) setup (with the tools of development)"
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+	@echo "targets: demo test check docs format venv (runtime only) setup (with the tools of development)"
 
 # The environment with what a run needs.
 venv: $(RUNTIME)
@@ -60,3 +62,13 @@ check: $(DEVELOPMENT)
 format: $(DEVELOPMENT)
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+$(PAGES): $(RUNTIME)
+	$(PIP) install --quiet -c constraints.txt -e '.[torch,formats,tasks,serve,docs]'
+	@touch $@
+
+# No warning passes. The guides work on simulated patients and see no real recordings.
+docs: $(PAGES)
+	env -u QUALITYFM_DATA PATH="$(abspath $(VENV))/bin:$$PATH" \
+	  $(VENV)/bin/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"

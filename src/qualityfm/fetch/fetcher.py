@@ -76,7 +76,7 @@ def fetch(
     Args:
         open_set: What to fetch.
         out: Folder for its files, made if it is not there.
-        only: Pattern such as "training/*.mat"; only files whose path matches it.
+        only: Pattern such as `training/*.mat`; only files whose path matches it.
         mirror: URL in place of the home's scheme and host.
         workers: Connections at a time, at most `MAX_WORKERS`.
         dry_run: Ask for the list of files only.

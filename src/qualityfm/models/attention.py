@@ -24,7 +24,7 @@ def windowed_attention(
     num_global: int,
     is_valid: Bool[Tensor, "batch patch"],
 ) -> Float[Tensor, "batch head patch feature"]:
-    """Return attention in which token i sees token j if |i - j| <= radius, or either is one of the first `num_global`.
+    """Return attention in which token i sees token j if `|i - j| <= radius`, or either is of the first `num_global`.
 
     A token that is not valid is seen by nobody but itself. Chooses the cheaper of two equal computations.
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -66,3 +68,14 @@ def test_a_blanked_second_has_nothing_left_to_trust(make_batches, small_preset):
         batch = batches.batch(step)
         seconds = torch.isnan(batch.worse).view(8, 4, 10, 125).all(-1)
         assert (batch.quality[seconds & batch.has_quality] == 0).all()
+
+
+def test_a_spared_pair_shows_the_segment_as_it_is(small_data, small_preset):
+    reader = ShardReader(small_data)
+    config = replace(small_preset.pretrain, made_fraction=1.0, spared_fraction=1.0, channel_dropout=0.0)
+    config = replace(config, zeroed_span=(0.0, 0.0))
+    bank = load_noise(None, sample_rate_hz=125.0, seed=0)
+    batch = PairBatches(reader, np.arange(len(reader)), config, small_preset.model, bank, seed=0).batch(0)
+    assert batch.same_moment.all()
+    difference = (batch.worse - batch.clean).nan_to_num()
+    assert difference.abs().max() < 0.1 * batch.clean.nan_to_num().abs().max() + 0.2  # jitter alone

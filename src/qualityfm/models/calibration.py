@@ -17,9 +17,15 @@ from qualityfm.records import GRADE_CUTS, Cause
 #: A second is good from this quality on: grade B or better.
 GOOD_FROM = GRADE_CUTS["B"]
 
-#: Share of undisturbed seconds for which a cause may be named wrongly, and from which quality a second is undisturbed.
+#: Share of undisturbed seconds for which any cause may be named, and from which quality a second is undisturbed.
 FALSE_CAUSE_SHARE = 0.01
 UNDISTURBED_FROM = GRADE_CUTS["A"]
+
+#: A cause is named where it is right at least this often, shown by so many seconds (our own choice, decisions/0029).
+RIGHT_SHARE, MIN_RIGHT = 0.5, 10
+
+#: Steps of the search for the share that each cause may have of the false ones, and the least gap above a quiet second.
+NUM_HALVINGS, THRESHOLD_STEP = 16, 1e-6
 
 #: Share of the held-out segments that the model is taken to know, and the directions of its features looked at.
 KNOWN_SHARE = 0.995
@@ -42,7 +48,7 @@ class Calibration:
         error_before: Expected calibration error of the head's own probabilities, on seconds that were not fitted.
         error_after: The same after calibration.
         num_seconds: Seconds that were fitted.
-        cause_thresholds: Probability from which each of `Cause.learnable()` is named; above 1 for one never named.
+        cause_thresholds: Answer from which each of `Cause.learnable()` is named; above 1 for one never named.
         center: Mean feature vector.
         axes: Directions of the features, each divided by the deviation along it [axis feature].
         residual_scale: Deviation of what the axes leave.
@@ -139,20 +145,39 @@ def fit_logistic(logits: np.ndarray, is_true: np.ndarray) -> tuple[float, float]
 
 
 def _cause_thresholds(logits: np.ndarray, has_cause: np.ndarray, is_undisturbed: np.ndarray) -> tuple[float, ...]:
-    """Return the probability that each cause has to reach: what `FALSE_CAUSE_SHARE` of undisturbed seconds exceed.
+    """Return the probability that each cause has to reach: right as often as `RIGHT_SHARE`, and rarely for nothing.
 
-    The share is one for all causes together, so each gets its part of it.
+    Of undisturbed seconds at most `FALSE_CAUSE_SHARE` get any cause at all. Each cause exceeds its threshold in
+    an equal share of them, the largest that keeps all causes together within the bound.
     """
     if not logits.shape[1]:
         return ()
-    share = FALSE_CAUSE_SHARE / logits.shape[1]
-    thresholds = []
-    for column, is_present in zip(expit(logits).T, has_cause.T, strict=True):
-        quiet = column[is_undisturbed & ~is_present]
-        # Less than one half is no reason to name a cause, and a cause that never occurred was not learnt.
-        bound = float(np.quantile(quiet, 1 - share)) if len(quiet) else 0.5
-        thresholds.append(max(0.5, bound) if is_present.any() else 2.0)
-    return tuple(thresholds)
+    probability = expit(logits)
+    least = np.array([_right_from(*column) for column in zip(probability.T, has_cause.T, strict=True)])
+    quiet = probability[is_undisturbed & ~has_cause.any(axis=1)]
+    if not len(quiet):
+        return tuple(_short(least))
+    ordered = np.sort(quiet, axis=0)
+    low, high = 0.0, FALSE_CAUSE_SHARE
+    for _ in range(NUM_HALVINGS):
+        share = (low + high) / 2
+        share_false = (quiet >= np.maximum(least, _exceeded_by(ordered, share))).any(axis=1).mean()
+        low, high = (share, high) if share_false <= FALSE_CAUSE_SHARE else (low, share)
+    return tuple(_short(np.maximum(least, _exceeded_by(ordered, low))))
+
+
+def _exceeded_by(ordered: np.ndarray, share: float) -> np.ndarray:
+    """Return for each column of rising numbers the threshold that at most a share of them reaches."""
+    return np.asarray(ordered[-1 - int(share * len(ordered))] + THRESHOLD_STEP)
+
+
+def _right_from(probability: np.ndarray, is_present: np.ndarray) -> float:
+    """Return the lowest probability from which upwards a cause is right in `RIGHT_SHARE` of the seconds; 2 for none."""
+    order = np.argsort(-probability, kind="stable")
+    share_right = np.cumsum(is_present[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero((share_right >= RIGHT_SHARE) & (np.cumsum(is_present[order]) >= MIN_RIGHT))
+    # A cause that hardly ever occurred was not learnt.
+    return float(probability[order[enough[-1]]]) if len(enough) else 2.0
 
 
 def _fit_region(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

@@ -120,7 +120,7 @@ class PairBatches:
         """Return one pair's teacher and student samples, the student's quality and causes, and where they are known."""
         segments = self.reader.segments
         student, quality, causes = worse.values[i], worse.quality[i], worse.causes[i]
-        if pairs.is_made[i]:
+        if pairs.is_made[i] and not (self.config.spared_fraction and rng.random() < self.config.spared_fraction):
             noisy = corrupt(student, segments.channels, segments.sample_rate_hz, self.bank, rng, self._corruption)
             student, quality, causes = noisy.values, quality * noisy.quality, causes | noisy.causes
         student = jitter(student, self.config, rng)

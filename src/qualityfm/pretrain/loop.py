@@ -42,7 +42,7 @@ def pretrain(
     out: Path,
     *,
     init: Path | None = None,
-    heldout: str | Path | None = None,
+    heldout: str | Path | Sequence[str | Path] | None = None,
     noise: Path | None = None,
     steps: int | None = None,
     stop_after: int | None = None,
@@ -62,7 +62,7 @@ def pretrain(
         data: Data set to learn from, a folder or URL; or several that share no recording.
         init: Checkpoint whose weights the run begins with; by default it begins at random.
         out: Run folder: checkpoint/, log.jsonl, tensorboard/, curves.png and the state to resume from.
-        heldout: Shard set that is never learnt from; by default a tenth of the patients of `data`.
+        heldout: Shard set that is never learnt from, or several; by default a tenth of the patients of `data`.
         noise: Folder of WFDB noise records for made pairs; None for modelled noise.
         steps: Length of the run; by default the preset's epochs.
         stop_after: Save and stop after this step of the plan, to go on later.
@@ -117,7 +117,10 @@ class _Run:
 
 
 def _gather(
-    preset: Preset, data: str | Path | Sequence[str | Path], heldout: str | Path | None, noise: Path | None
+    preset: Preset,
+    data: str | Path | Sequence[str | Path],
+    heldout: str | Path | Sequence[str | Path] | None,
+    noise: Path | None,
 ) -> _Material:
     """Open data and noise, and say what the run is about."""
     reader = open_data(data, preset)
@@ -129,7 +132,7 @@ def _gather(
         "preset": to_plain(preset),
         "data": reader.content_hash,
         "noise": noise_name(noise),
-        "heldout": None if heldout is None else heldout_reader.content_hash,
+        "heldout": heldout_reader.content_hash if heldout else None,
     }
     about = {"name": preset.name, "pretrain": to_plain(preset.pretrain), "data": reader.describe(train_rows)}
     return _Material(

@@ -20,6 +20,7 @@ from qualityfm.models.checkpoint import CARD, TASK, load_checkpoint, read_card
 from qualityfm.models.encoder import Encoded
 from qualityfm.models.network import Network
 from qualityfm.models.task_network import TaskNetwork
+from qualityfm.quality.findings import find_signs
 from qualityfm.quality.score import join_scores, score_block
 from qualityfm.records import QualityScore, Recording
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_blocks, scale_values
@@ -111,7 +112,7 @@ class Predictor:
         score = score_block(block)
         if self.network.quality is None:
             return score
-        answers = [self._answer(encoded) for encoded in self._encode(block)]
+        answers = list(self._answers(block))
         logits, named, features = (np.concatenate(part) for part in zip(*answers, strict=True))
         is_there = _has_samples(block)
         score = replace(score, model_quality=np.where(is_there, expit(logits), 0).astype(np.float32))
@@ -148,14 +149,14 @@ class Predictor:
             yield self.network.encoder(torch.from_numpy(values).to(device))
 
     @torch.inference_mode()
-    def _answer(self, encoded: Encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the logits of quality [segment channel second] and causes [... cause], and the pooled features."""
-        assert self.network.quality is not None  # `score` asked before
-        logits = self.network.quality(encoded, self.segments.num_seconds)
-        named = logits.new_zeros(*logits.shape, 0)
-        if self.network.causes is not None:
-            named = self.network.causes(encoded, self.segments.num_seconds)
-        return logits.cpu().numpy(), named.cpu().numpy(), encoded.pooled.cpu().numpy()
+    def _answers(self, block: SegmentBlock) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield the logits of quality [segment channel second] and causes [... cause], and the pooled features."""
+        findings = torch.from_numpy(find_signs(block)) if self.network.sees_findings else None
+        for number, encoded in enumerate(self._encode(block)):
+            part = slice(number * BATCH_SEGMENTS, (number + 1) * BATCH_SEGMENTS)
+            found = None if findings is None else findings[part].to(encoded.tokens.device)
+            logits, named = self.network.judge(encoded, self.segments.num_seconds, found)
+            yield logits.cpu().numpy(), named.cpu().numpy(), encoded.pooled.cpu().numpy()
 
     def __repr__(self) -> str:
         millions = self.network.num_parameters / 1e6

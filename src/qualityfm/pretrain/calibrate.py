@@ -34,8 +34,7 @@ def calibrate(network: Network, checks: PairBatches, place: torch.device) -> Cal
         batch = checks.batch(FIRST_STEP + number).to(place)
         encoded = network.encoder(batch.worse)
         num_seconds = batch.quality.shape[-1]
-        logits = network.quality(encoded, num_seconds)
-        named = logits.new_zeros(*logits.shape, 0) if network.causes is None else network.causes(encoded, num_seconds)
+        logits, named = network.judge(encoded, num_seconds, batch.findings)
         known = batch.causes[..., : named.shape[-1]]
         seen = batch.has_quality
         parts = (logits[seen], batch.quality[seen], named[seen], known[seen])

@@ -17,7 +17,7 @@ from qualityfm.models.checkpoint import save_checkpoint
 from qualityfm.models.network import Network
 from qualityfm.pretrain import heldout as watching
 from qualityfm.pretrain import watch
-from qualityfm.pretrain.batches import PairBatches
+from qualityfm.pretrain.batches import HELD_BACK, PairBatches
 from qualityfm.pretrain.calibrate import calibrate
 from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.noise import load_noise, noise_name
@@ -137,7 +137,7 @@ def _gather(
     about = {"name": preset.name, "pretrain": to_plain(preset.pretrain), "data": reader.describe(train_rows)}
     return _Material(
         preset=preset,
-        batches=PairBatches(reader, train_rows, *shape, seed=seed),
+        batches=PairBatches(reader, train_rows, *shape, seed=seed, held_back=HELD_BACK),
         checks=PairBatches(heldout_reader, heldout_rows, *shape, seed=watching.SEED),
         about={**about, "noise": plan["noise"]},
         plan=plan,

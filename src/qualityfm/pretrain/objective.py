@@ -91,10 +91,9 @@ class Objective(nn.Module):
         if self.is_decoding:
             terms["power"], terms["phase"] = self._spectral(seen, batch)
         if self.network.quality is not None:
-            logits = self.network.quality(seen, batch.quality.shape[-1])
+            logits, named = self.network.judge(seen, batch.quality.shape[-1], batch.findings)
             terms["quality"] = losses.quality_loss(logits, batch.quality, batch.has_quality)
         if self.network.causes is not None:
-            named = self.network.causes(seen, batch.quality.shape[-1])
             terms["causes"] = losses.cause_loss(named, batch.causes, batch.has_quality, self.config.cause_emphasis)
         centred = guide_pooled - self.teacher.pooled_center
         if self.training and self.is_distilling:

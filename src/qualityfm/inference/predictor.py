@@ -151,6 +151,7 @@ class Predictor:
     @torch.inference_mode()
     def _answers(self, block: SegmentBlock) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield the logits of quality [segment channel second] and causes [... cause], and the pooled features."""
+        assert isinstance(self.network, Network)  # `score` asked for its head before
         findings = torch.from_numpy(find_signs(block)) if self.network.sees_findings else None
         for number, encoded in enumerate(self._encode(block)):
             part = slice(number * BATCH_SEGMENTS, (number + 1) * BATCH_SEGMENTS)

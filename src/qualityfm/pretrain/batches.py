@@ -179,7 +179,7 @@ class PairBatches:
             values=physical[None],
             is_real=(is_real & np.isfinite(physical))[None],
         )
-        return find_signs(block)[0]
+        return np.asarray(find_signs(block)[0])
 
     def _hidden(self, streams: list[np.random.Generator]) -> Bool[Tensor, "batch patch"] | None:
         if self.model.tokens == "convolution":

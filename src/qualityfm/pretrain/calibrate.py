@@ -34,10 +34,10 @@ def calibrate(network: Network, checks: PairBatches, place: torch.device) -> Cal
         batch = checks.batch(FIRST_STEP + number).to(place)
         encoded = network.encoder(batch.worse)
         num_seconds = batch.quality.shape[-1]
-        logits, named = network.judge(encoded, num_seconds, batch.findings)
+        answered, named = network.judge(encoded, num_seconds, batch.findings)
         known = batch.causes[..., : named.shape[-1]]
         seen = batch.has_quality
-        parts = (logits[seen], batch.quality[seen], named[seen], known[seen])
+        parts = (answered[seen], batch.quality[seen], named[seen], known[seen])
         answers.append(tuple(part.cpu().numpy() for part in parts))
         features.append(encoded.pooled[encoded.is_valid.any(1)].cpu().numpy())
     logits, quality, cause_logits, has_cause = (np.concatenate(column) for column in zip(*answers, strict=True))

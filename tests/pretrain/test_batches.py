@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from qualityfm.pretrain.batches import PairBatches
+from qualityfm.pretrain.calibrate import one_channel_each
 from qualityfm.pretrain.noise import load_noise
 from qualityfm.quality.findings import NUM_FINDINGS
 from qualityfm.shards.reader import ShardReader
@@ -97,3 +98,11 @@ def test_findings_of_a_pair_are_those_of_its_worse_member(small_data, small_pres
     blind = PairBatches(reader, rows, config, model, bank, seed=0, held_back=1.0).batch(0)
     assert not blind.findings.any()
     assert PairBatches(reader, rows, config, small_preset.model, bank, seed=0).batch(0).findings is None
+
+
+def test_one_live_channel_of_each_segment_is_kept(make_batches):
+    worse = make_batches().batch(0).worse
+    alone = one_channel_each(worse, np.random.default_rng(0))
+    is_kept = alone.isfinite().any(-1)
+    assert (is_kept.sum(1) == 1).all()
+    assert torch.equal(alone[is_kept].nan_to_num(), worse[is_kept].nan_to_num())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from qualityfm.models.calibration import Calibration, fit_calibration
 from qualityfm.models.network import Network
@@ -39,6 +41,18 @@ def calibrate(network: Network, checks: PairBatches, place: torch.device) -> Cal
         seen = batch.has_quality
         parts = (answered[seen], batch.quality[seen], named[seen], known[seen])
         answers.append(tuple(part.cpu().numpy() for part in parts))
-        features.append(encoded.pooled[encoded.is_valid.any(1)].cpu().numpy())
+        alone = network.encoder(one_channel_each(batch.worse, np.random.default_rng([FIRST_STEP, number])))
+        features += [found.pooled[found.is_valid.any(1)].cpu().numpy() for found in (encoded, alone)]
     logits, quality, cause_logits, has_cause = (np.concatenate(column) for column in zip(*answers, strict=True))
     return fit_calibration(logits, quality, cause_logits, has_cause, np.concatenate(features))
+
+
+def one_channel_each(values: Float[Tensor, "batch channel time"], rng: np.random.Generator) -> Tensor:
+    """Return segments that lost all channels but a random one: a recording of one channel is nothing foreign."""
+    is_live = values.isfinite().any(-1).cpu().numpy()
+    kept = torch.full_like(values, float("nan"))
+    for i, live in enumerate(is_live):
+        if live.any():
+            slot = int(rng.choice(np.flatnonzero(live)))
+            kept[i, slot] = values[i, slot]
+    return kept

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from qualityfm.config import from_mapping
 from qualityfm.errors import ConfigError, problem
-from qualityfm.models.calibration import Calibration
+from qualityfm.models.calibration import NAMED_BELOW, Calibration
 from qualityfm.models.checkpoint import CARD, TASK, load_checkpoint, read_card
 from qualityfm.models.encoder import Encoded
 from qualityfm.models.network import Network
@@ -118,10 +118,13 @@ class Predictor:
         score = replace(score, model_quality=np.where(is_there, expit(logits), 0).astype(np.float32))
         if self.calibration is None:
             return score
+        good = np.where(is_there, self.calibration.good_probability(logits), 0).astype(np.float32)
         causes = np.where(is_there, self.calibration.causes(named), 0) if named.shape[-1] else None
+        if causes is not None and self.network.sees_findings:
+            causes = np.where(good < NAMED_BELOW, causes | score.causes, 0)
         return replace(
             score,
-            model_good=np.where(is_there, self.calibration.good_probability(logits), 0).astype(np.float32),
+            model_good=good,
             model_causes=None if causes is None else causes.astype(np.uint16),
             model_knows=self.calibration.knows(features),
         )

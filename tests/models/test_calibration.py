@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 from qualityfm.config import from_mapping, to_plain
-from qualityfm.models.calibration import GOOD_FROM, Calibration, calibration_error, fit_calibration
+from qualityfm.models.calibration import FALSE_CAUSE_SHARE, GOOD_FROM, Calibration, calibration_error, fit_calibration
 from qualityfm.records import Cause
 
 NUM_CAUSES = len(Cause.learnable())
@@ -80,3 +80,28 @@ def test_perfect_and_useless_probabilities_have_the_errors_of_the_definition():
     assert calibration_error(is_true.astype(float), is_true) == 0
     assert calibration_error(1.0 - is_true, is_true) == pytest.approx(1)
     assert calibration_error(np.full(100, 0.5), is_true) == pytest.approx(0)
+
+
+def test_rare_causes_are_named_below_one_half_where_that_is_right_more_often_than_not():
+    logits, quality, cause_logits, has_cause, features = heldout()
+    fitted = fit_calibration(logits, quality, cause_logits - 2.5, has_cause, features)
+    assert all(0 < threshold < 0.5 for threshold in fitted.cause_thresholds[:-1])
+    first = Cause.learnable()[0]
+    assert ((fitted.causes(cause_logits - 2.5) & first) != 0)[has_cause[:, 0]].mean() > 0.8
+
+
+def test_all_causes_together_keep_the_bound_on_false_ones():
+    logits, quality, cause_logits, has_cause, features = heldout()
+    noisy = cause_logits + np.random.default_rng(2).normal(0, 2, cause_logits.shape)
+    fitted = fit_calibration(logits, quality, noisy, has_cause, features)
+    named = fitted.causes(noisy)[quality >= 0.9] != 0
+    assert named.mean() <= FALSE_CAUSE_SHARE
+    assert named.mean() > FALSE_CAUSE_SHARE / NUM_CAUSES  # and use it up, rather than share it out evenly
+
+
+def test_a_cause_that_is_guessed_at_random_is_never_named():
+    logits, quality, cause_logits, has_cause, features = heldout()
+    random = np.random.default_rng(3).permutation(cause_logits)
+    fitted = fit_calibration(logits, quality, random, has_cause, features)
+    share_named = (fitted.causes(random) != 0).mean()
+    assert share_named < 0.01

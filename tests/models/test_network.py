@@ -6,6 +6,8 @@ from qualityfm.errors import ConfigError
 from qualityfm.models.config import ModelConfig
 from qualityfm.models.network import Network, count_parameters
 from qualityfm.pretrain.preset import load_preset
+from qualityfm.quality.findings import NUM_FINDINGS
+from qualityfm.records import Cause
 from qualityfm.segments import SegmentConfig
 
 SMALL = ModelConfig(width=32, num_heads=2, num_layers=2, feed_forward=64, attention_radius=4)
@@ -156,3 +158,24 @@ def test_the_cause_head_judges_every_second_of_every_slot_and_cause():
     assert logits.shape == (2, 3, 10, 2)
     expected = head.to_logit(tokens[:, 6:8]).mean(1).view(2, 3, 2)  # the tokens of second 3
     torch.testing.assert_close(logits[:, :, 3], expected)
+
+
+def test_heads_that_see_findings_judge_with_and_without_them():
+    config = ModelConfig(width=16, num_heads=2, num_layers=1, feed_forward=16, heads_see="tokens and findings")
+    network = Network(SegmentConfig(segment_s=10.0, step_s=10.0), config).eval()
+    values = torch.randn(2, 4, 1250)
+    findings = torch.rand(2, 4, 10, NUM_FINDINGS)
+    with torch.inference_mode():
+        encoded = network.encoder(values)
+        blind, named = network.judge(encoded, 10)
+        sighted, _ = network.judge(encoded, 10, findings)
+        nothing, _ = network.judge(encoded, 10, torch.zeros_like(findings))
+    assert blind.shape == (2, 4, 10)
+    assert named.shape == (2, 4, 10, len(Cause.learnable()))
+    assert torch.equal(blind, nothing)
+    assert not torch.allclose(blind, sighted)
+
+
+def test_findings_are_for_tokens_that_channels_share():
+    with pytest.raises(ConfigError, match="heads_see"):
+        ModelConfig(tokens="channels", heads_see="tokens and findings")

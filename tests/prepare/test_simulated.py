@@ -1,10 +1,15 @@
 """Archives of simulated patients."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from qualityfm.errors import ConfigError
+from qualityfm.prepare.archive import prepare
 from qualityfm.prepare.simulated import SimulatedArchive, write_simulated
+from qualityfm.prepare.truth import read_truth
+from qualityfm.segments import SegmentConfig
+from qualityfm.shards.reader import ShardReader
 from qualityfm.sources import find_recordings
 
 ARCHIVE = SimulatedArchive(num_records=3, record_s=20.0)
@@ -43,3 +48,19 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
 def test_an_impossible_archive_is_refused(setting):
     with pytest.raises(ConfigError):
         SimulatedArchive(**setting)
+
+
+def test_a_prepared_simulation_carries_the_truth_second_by_second(tmp_path):
+    write_simulated(tmp_path / "new", ARCHIVE)
+    config = SegmentConfig(segment_s=10.0, step_s=10.0)
+    prepare(tmp_path / "new", tmp_path / "data", config=config)
+    reader = ShardReader(tmp_path / "data")
+    rows = reader.read(np.arange(len(reader)))
+    for row, (name, start_s) in enumerate(zip(reader.rows["recording_id"], reader.rows["start_s"], strict=True)):
+        truth = read_truth(tmp_path / "new" / name)
+        seconds = slice(int(start_s), int(start_s) + 10)
+        for slot, channel in enumerate(("II", "V", "PLETH", "ABP")):
+            known = truth.names.index(channel)
+            np.testing.assert_allclose(rows.quality[row, slot], truth.quality[known, seconds], atol=1e-3)
+            np.testing.assert_array_equal(rows.causes[row, slot], truth.causes[known, seconds])
+    assert reader.rows["quality"].min() < 0.9 < reader.rows["quality"].max()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qualityfm.errors import ConfigError, TaskError
-from qualityfm.models.checkpoint import read_card
+from qualityfm.models.checkpoint import load_checkpoint, read_card
 from qualityfm.prepare.archive import prepare
 from qualityfm.pretrain.loop import pretrain
 from qualityfm.shards.joined import JoinedReader, recording_marks
@@ -65,3 +65,26 @@ def test_marks_know_a_recording_in_any_folder_and_do_not_tell_its_name():
     assert recording_marks(["a103l"]) == {mark}
     assert recording_marks(["a104l"]) != {mark}
     assert "a103l" not in mark
+
+
+def test_heads_are_taught_alone_and_watched_on_several_sets(small_data, other_data, small_preset, tmp_path):
+    heads_alone = replace(small_preset.pretrain, distill_weight=0.0, amplitude_weight=0.0, phase_weight=0.0)
+    preset = replace(small_preset, pretrain=replace(heads_alone, cause_emphasis=3.0, channel_dropout=0.0))
+    begin = pretrain(small_preset, small_data, tmp_path / "begin", heldout=[other_data], steps=1, threads=1)
+    run = tmp_path / "run"
+    summary = pretrain(
+        preset, small_data, run, heldout=[other_data], steps=3, threads=1, init=begin.folder / "checkpoint"
+    )
+    assert set(summary.heldout_end) >= {"loss", "quality", "causes"}
+    assert not {"distill", "power", "phase"} & set(summary.heldout_end)
+    before, after = (load_checkpoint(folder / "checkpoint")[0].state_dict() for folder in (begin.folder, run))
+    is_same = {name: bool((before[name] == after[name]).all()) for name in before}
+    assert all(same for name, same in is_same.items() if name.startswith("decoder."))
+    assert not all(same for name, same in is_same.items() if not name.startswith("decoder."))
+
+
+def test_a_recipe_without_any_loss_is_refused(small_data, small_preset, tmp_path):
+    nothing = {f"{name}_weight": 0.0 for name in ("distill", "amplitude", "phase", "quality", "cause")}
+    preset = replace(small_preset, pretrain=replace(small_preset.pretrain, **nothing))
+    with pytest.raises(ConfigError, match="nothing to learn"):
+        pretrain(preset, small_data, tmp_path / "run", steps=1, threads=1)

@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from qualityfm.errors import ConfigError
+from qualityfm.inference.predictor import load_model
 from qualityfm.models.checkpoint import load_checkpoint, read_card, save_checkpoint
 from qualityfm.models.network import Network
 from qualityfm.pretrain.loop import pretrain
 from qualityfm.pretrain.objective import Objective
 from qualityfm.pretrain.start import start_from
+from qualityfm.waveform.simulate import SimulationConfig, simulate
 
 
 @pytest.fixture
@@ -40,3 +43,14 @@ def test_a_checkpoint_of_another_shape_is_refused_with_the_setting(small_preset,
     objective = Objective(Network(small_preset.segments, wider), small_preset.pretrain)
     with pytest.raises(ConfigError, match=r"model\.feed_forward: found 32, expected 64"):
         start_from(objective, checkpoint)
+
+
+def test_new_heads_that_see_findings_can_begin_on_an_earlier_encoder(small_preset, small_data, checkpoint, tmp_path):
+    preset = replace(small_preset, model=replace(small_preset.model, heads_see="tokens and findings"))
+    pretrain(preset, small_data, tmp_path / "run", init=checkpoint, steps=2, threads=1)
+    model = load_model(tmp_path / "run")
+    recording = simulate(500, SimulationConfig(duration_s=30.0)).recording
+    score = model.score(recording)
+    assert score.model_causes is not None
+    alone = replace(recording, signals=recording.signals[2:3])
+    assert np.isfinite(model.score(alone).model_good).all()

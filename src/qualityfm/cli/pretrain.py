@@ -36,8 +36,8 @@ class Options:
     """Data sets to learn from, folders or URLs: one, or several that were prepared with one preset."""
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """Run folder; one that holds an unfinished run of the same plan is resumed."""
-    heldout: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = None
-    """Data set that is never learnt from; by default a tenth of the patients."""
+    heldout: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET [DATASET ...]")] = ()
+    """Data sets that are never learnt from; by default a tenth of the patients."""
     noise: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Recorded noise (WFDB), or "modelled"; by default $QUALITYFM_DATA/nstdb where it is there, else modelled."""
     init: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None

@@ -26,7 +26,7 @@ class Options:
     """Options of `simulate`."""
 
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
-    """New folder for WFDB records (two ECG leads, PPG, pressure), records.csv, and faults.csv with the truth."""
+    """New folder: WFDB records (two ECG leads, PPG, pressure), the truth beside each, records.csv and faults.csv."""
     records: Annotated[int, tyro.conf.arg(metavar="N")] = 24
     """Patients, one record each; every third has no artefacts."""
     minutes: Annotated[float, tyro.conf.arg(metavar="MIN")] = 5.0

@@ -15,11 +15,12 @@ from scipy.special import expit
 
 from qualityfm.config import from_mapping
 from qualityfm.errors import ConfigError, problem
-from qualityfm.models.calibration import Calibration
+from qualityfm.models.calibration import NAMED_BELOW, Calibration
 from qualityfm.models.checkpoint import CARD, TASK, load_checkpoint, read_card
 from qualityfm.models.encoder import Encoded
 from qualityfm.models.network import Network
 from qualityfm.models.task_network import TaskNetwork
+from qualityfm.quality.findings import find_signs
 from qualityfm.quality.score import join_scores, score_block
 from qualityfm.records import QualityScore, Recording
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_blocks, scale_values
@@ -111,16 +112,19 @@ class Predictor:
         score = score_block(block)
         if self.network.quality is None:
             return score
-        answers = [self._answer(encoded) for encoded in self._encode(block)]
+        answers = list(self._answers(block))
         logits, named, features = (np.concatenate(part) for part in zip(*answers, strict=True))
         is_there = _has_samples(block)
         score = replace(score, model_quality=np.where(is_there, expit(logits), 0).astype(np.float32))
         if self.calibration is None:
             return score
+        good = np.where(is_there, self.calibration.good_probability(logits), 0).astype(np.float32)
         causes = np.where(is_there, self.calibration.causes(named), 0) if named.shape[-1] else None
+        if causes is not None and self.network.sees_findings:
+            causes = np.where(good < NAMED_BELOW, causes | score.causes, 0)
         return replace(
             score,
-            model_good=np.where(is_there, self.calibration.good_probability(logits), 0).astype(np.float32),
+            model_good=good,
             model_causes=None if causes is None else causes.astype(np.uint16),
             model_knows=self.calibration.knows(features),
         )
@@ -148,14 +152,15 @@ class Predictor:
             yield self.network.encoder(torch.from_numpy(values).to(device))
 
     @torch.inference_mode()
-    def _answer(self, encoded: Encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the logits of quality [segment channel second] and causes [... cause], and the pooled features."""
-        assert self.network.quality is not None  # `score` asked before
-        logits = self.network.quality(encoded, self.segments.num_seconds)
-        named = logits.new_zeros(*logits.shape, 0)
-        if self.network.causes is not None:
-            named = self.network.causes(encoded, self.segments.num_seconds)
-        return logits.cpu().numpy(), named.cpu().numpy(), encoded.pooled.cpu().numpy()
+    def _answers(self, block: SegmentBlock) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield the logits of quality [segment channel second] and causes [... cause], and the pooled features."""
+        assert isinstance(self.network, Network)  # `score` asked for its head before
+        findings = torch.from_numpy(find_signs(block)) if self.network.sees_findings else None
+        for number, encoded in enumerate(self._encode(block)):
+            part = slice(number * BATCH_SEGMENTS, (number + 1) * BATCH_SEGMENTS)
+            found = None if findings is None else findings[part].to(encoded.tokens.device)
+            logits, named = self.network.judge(encoded, self.segments.num_seconds, found)
+            yield logits.cpu().numpy(), named.cpu().numpy(), encoded.pooled.cpu().numpy()
 
     def __repr__(self) -> str:
         millions = self.network.num_parameters / 1e6

@@ -17,9 +17,21 @@ from qualityfm.records import GRADE_CUTS, Cause
 #: A second is good from this quality on: grade B or better.
 GOOD_FROM = GRADE_CUTS["B"]
 
-#: Share of undisturbed seconds for which a cause may be named wrongly, and from which quality a second is undisturbed.
+#: Share of undisturbed seconds for which any cause may be named, and from which quality a second is undisturbed.
 FALSE_CAUSE_SHARE = 0.01
 UNDISTURBED_FROM = GRADE_CUTS["A"]
+
+#: Heads that see findings name a cause, theirs or the classical score's, only where a good second is less likely than
+#: this: clean simulated seconds of the training side then have a cause in 1 % (our own choice, decisions/0029).
+NAMED_BELOW = 0.3
+
+#: A cause is named where it is right at least this often, shown by so many seconds (our own choice, decisions/0029).
+RIGHT_SHARE, MIN_RIGHT = 0.5, 10
+
+#: Shares of the undisturbed seconds that a cause may be named in; steps of the search for the price of a false one, and
+#: the least gap above a quiet second.
+SHARES_OFFERED = np.concatenate([[0.0], np.geomspace(1e-4, FALSE_CAUSE_SHARE, 24)])
+NUM_HALVINGS, THRESHOLD_STEP = 24, 1e-6
 
 #: Share of the held-out segments that the model is taken to know, and the directions of its features looked at.
 KNOWN_SHARE = 0.995
@@ -42,7 +54,7 @@ class Calibration:
         error_before: Expected calibration error of the head's own probabilities, on seconds that were not fitted.
         error_after: The same after calibration.
         num_seconds: Seconds that were fitted.
-        cause_thresholds: Probability from which each of `Cause.learnable()` is named; above 1 for one never named.
+        cause_thresholds: Answer from which each of `Cause.learnable()` is named; above 1 for one never named.
         center: Mean feature vector.
         axes: Directions of the features, each divided by the deviation along it [axis feature].
         residual_scale: Deviation of what the axes leave.
@@ -83,6 +95,7 @@ def fit_calibration(
     cause_logits: Float[np.ndarray, "second cause"],
     has_cause: Bool[np.ndarray, "second cause"],
     features: Float[np.ndarray, "segment feature"],
+    is_undisturbed: Bool[np.ndarray, " second"] | None = None,
 ) -> Calibration:
     """Return what is fitted on held-out patients; every second one of the seconds is kept for the errors.
 
@@ -92,6 +105,7 @@ def fit_calibration(
         cause_logits: The cause head's answers; no columns without such a head.
         has_cause: What is known of the same.
         features: Pooled features of the held-out segments.
+        is_undisturbed: Seconds in which no cause may be named; by default all of quality `UNDISTURBED_FROM` or better.
     """
     is_good = quality >= GOOD_FROM
     slope, offset = fit_logistic(logits[::2], is_good[::2])
@@ -104,7 +118,9 @@ def fit_calibration(
         error_before=calibration_error(expit(checked), truth),
         error_after=calibration_error(expit(slope * checked + offset), truth),
         num_seconds=len(logits[::2]),
-        cause_thresholds=_cause_thresholds(cause_logits, has_cause, quality >= UNDISTURBED_FROM),
+        cause_thresholds=_cause_thresholds(
+            cause_logits, has_cause, quality >= UNDISTURBED_FROM if is_undisturbed is None else is_undisturbed
+        ),
         center=tuple(_short(center)),
         axes=tuple(tuple(_short(axis)) for axis in axes),
         residual_scale=residual_scale,
@@ -139,20 +155,50 @@ def fit_logistic(logits: np.ndarray, is_true: np.ndarray) -> tuple[float, float]
 
 
 def _cause_thresholds(logits: np.ndarray, has_cause: np.ndarray, is_undisturbed: np.ndarray) -> tuple[float, ...]:
-    """Return the probability that each cause has to reach: what `FALSE_CAUSE_SHARE` of undisturbed seconds exceed.
+    """Return the probability that each cause has to reach: right as often as `RIGHT_SHARE`, and rarely for nothing.
 
-    The share is one for all causes together, so each gets its part of it.
+    Of undisturbed seconds at most `FALSE_CAUSE_SHARE` get any cause at all. How much of it a cause may use up is what
+    finds most of all causes for it: each takes its false ones as long as a further one buys enough true ones, at one
+    price for all, the lowest that keeps the bound.
     """
     if not logits.shape[1]:
         return ()
-    share = FALSE_CAUSE_SHARE / logits.shape[1]
-    thresholds = []
-    for column, is_present in zip(expit(logits).T, has_cause.T, strict=True):
-        quiet = column[is_undisturbed & ~is_present]
-        # Less than one half is no reason to name a cause, and a cause that never occurred was not learnt.
-        bound = float(np.quantile(quiet, 1 - share)) if len(quiet) else 0.5
-        thresholds.append(max(0.5, bound) if is_present.any() else 2.0)
-    return tuple(thresholds)
+    probability = expit(logits)
+    least = np.array([_right_from(*column) for column in zip(probability.T, has_cause.T, strict=True)])
+    quiet = probability[is_undisturbed & ~has_cause.any(axis=1)]
+    if not len(quiet):
+        return tuple(_short(least))
+    ordered = np.sort(quiet, axis=0)
+    offers = np.maximum(least, [_exceeded_by(ordered, share) for share in SHARES_OFFERED])
+    found = np.array([_share_found(probability, has_cause, thresholds) for thresholds in offers])
+    columns = np.arange(offers.shape[1])
+    low, high = 0.0, 1 / SHARES_OFFERED[1]
+    for _ in range(NUM_HALVINGS):
+        price = (low + high) / 2
+        chosen = offers[np.argmax(found - price * SHARES_OFFERED[:, None], axis=0), columns]
+        is_within = (quiet >= chosen).any(axis=1).mean() <= FALSE_CAUSE_SHARE
+        low, high = (low, price) if is_within else (price, high)
+    return tuple(_short(offers[np.argmax(found - high * SHARES_OFFERED[:, None], axis=0), columns]))
+
+
+def _exceeded_by(ordered: np.ndarray, share: float) -> np.ndarray:
+    """Return for each column of rising numbers the threshold that at most a share of them reaches."""
+    return np.asarray(ordered[-1 - int(share * len(ordered))] + THRESHOLD_STEP)
+
+
+def _share_found(probability: np.ndarray, has_cause: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Return the share of the seconds with each cause in which it is named."""
+    num_named = ((probability >= thresholds) & has_cause).sum(axis=0)
+    return np.asarray(num_named / np.maximum(has_cause.sum(axis=0), 1))
+
+
+def _right_from(probability: np.ndarray, is_present: np.ndarray) -> float:
+    """Return the lowest probability from which upwards a cause is right in `RIGHT_SHARE` of the seconds; 2 for none."""
+    order = np.argsort(-probability, kind="stable")
+    share_right = np.cumsum(is_present[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero((share_right >= RIGHT_SHARE) & (np.cumsum(is_present[order]) >= MIN_RIGHT))
+    # A cause that hardly ever occurred was not learnt.
+    return float(probability[order[enough[-1]]]) if len(enough) else 2.0
 
 
 def _fit_region(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

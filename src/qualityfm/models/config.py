@@ -9,7 +9,7 @@ from typing import Literal
 from qualityfm.errors import ConfigError, problem
 
 #: Settings that came after the first checkpoints, with what those were made with.
-ADDED_LATER: Mapping[str, object] = {"stem": "patch", "attention": "sliding"}
+ADDED_LATER: Mapping[str, object] = {"stem": "patch", "attention": "sliding", "heads_see": "tokens"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class ModelConfig:
         decoder: "paper" predicts the spectrum of 30 s; "waveform" predicts each patch's samples.
         quality_head: Whether a head estimates quality per second and channel.
         cause_head: Whether a second head names the causes.
+        heads_see: What both judge by: "tokens", or "tokens and findings" of the classical indices, which know physical
+            sizes that scaled samples have lost (quality/findings.py; only with "patches").
     """
 
     tokens: Literal["convolution", "patches", "channels"] = "patches"
@@ -56,6 +58,7 @@ class ModelConfig:
     decoder: Literal["paper", "waveform"] = "waveform"
     quality_head: bool = True
     cause_head: bool = True
+    heads_see: Literal["tokens", "tokens and findings"] = "tokens"
 
     def __post_init__(self) -> None:
         for field in ("patch_samples", "width", "num_heads", "num_layers", "feed_forward", "attention_radius"):
@@ -66,6 +69,8 @@ class ModelConfig:
         stacked = self.tokens == "convolution"
         self._require("stem", not (stacked and self.stem != "patch"), "'patch' with tokens = 'convolution'")
         self._require("summary_token", not (stacked and self.summary_token), "false with tokens = 'convolution'")
+        is_sighted = self.heads_see == "tokens" or self.tokens == "patches"
+        self._require("heads_see", is_sighted, "'tokens' unless tokens = 'patches'")
         self._require("decoder", stacked == (self.decoder == "paper"), "'paper' with 'convolution', else 'waveform'")
 
     def _require(self, field: str, holds: bool, expected: str) -> None:

@@ -9,7 +9,12 @@ from torch import Tensor, nn
 
 from qualityfm.models.encoder import Encoded
 from qualityfm.models.stems import ByKind
+from qualityfm.quality.findings import NUM_FINDINGS
 from qualityfm.records import ChannelKind
+
+#: Hidden features of a head that sees findings, and how many neighbouring seconds it sees at once (our own choice,
+#: docs/decisions/0029).
+FINDINGS_WIDTH, SECONDS_SEEN = 128, 5
 
 
 class QualityHead(nn.Module):
@@ -62,6 +67,48 @@ class CauseHead(nn.Module):
         """
         flat = mean_over_seconds(_read(self.to_logit, encoded), self.token_s, num_seconds)
         return flat.reshape(len(flat), -1, self.num_causes, num_seconds).transpose(2, 3)
+
+
+class FindingsHead(nn.Module):
+    """Answers about each second of each channel slot, from the tokens and what the classical indices found there.
+
+    The findings of all slots are seen together, and those of the seconds around.
+
+    Args:
+        width: Features of a token.
+        num_channels: Slots.
+        num_answers: Answers for each slot.
+        token_s: Length of a token, s.
+    """
+
+    def __init__(self, width: int, num_channels: int, num_answers: int, token_s: float) -> None:
+        super().__init__()
+        self.token_s, self.num_channels, self.num_answers = token_s, num_channels, num_answers
+        num_seen = width + num_channels * NUM_FINDINGS
+        self.mix = nn.Conv1d(num_seen, FINDINGS_WIDTH, SECONDS_SEEN, padding=SECONDS_SEEN // 2)
+        self.answer = nn.Conv1d(FINDINGS_WIDTH, num_channels * num_answers, 1)
+
+    def forward(
+        self,
+        encoded: Encoded,
+        num_seconds: int,
+        findings: Float[Tensor, "batch channel second finding"] | None = None,
+    ) -> Float[Tensor, "batch channel second answer"]:
+        """Return logits.
+
+        Args:
+            encoded: Tokens that cover at least the seconds asked for, up to the length of one token.
+            num_seconds: Seconds to judge.
+            findings: Of the same seconds; None where nobody asked the indices, for which the head is trained too.
+        """
+        tokens = mean_over_seconds(encoded.tokens.transpose(1, 2), self.token_s, num_seconds)
+        if findings is None:
+            findings = tokens.new_zeros(len(tokens), self.num_channels, num_seconds, NUM_FINDINGS)
+        found = findings.to(tokens.dtype).transpose(2, 3).flatten(1, 2)
+        flat = self.answer(F.gelu(self.mix(torch.cat([tokens, found], dim=1))))
+        return torch.as_tensor(
+            flat.reshape(len(flat), self.num_channels, self.num_answers, num_seconds).transpose(2, 3)
+        )
 
 
 def _readout(width: int, channels: int | tuple[ChannelKind, ...], num_answers: int) -> nn.Module:

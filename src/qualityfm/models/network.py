@@ -6,13 +6,14 @@ import math
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from qualityfm.errors import ConfigError, problem
 from qualityfm.models.config import ModelConfig
 from qualityfm.models.decoder import ChannelDecoder, SpectrumDecoder, WaveformDecoder
-from qualityfm.models.encoder import Encoder
-from qualityfm.models.heads import CauseHead, QualityHead
+from qualityfm.models.encoder import Encoded, Encoder
+from qualityfm.models.heads import CauseHead, FindingsHead, QualityHead
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import SegmentConfig
 
@@ -49,12 +50,49 @@ class Network(nn.Module):
         token_samples = STACKED_STRIDE if config.tokens == "convolution" else config.patch_samples
         token_s = token_samples / segments.sample_rate_hz
         slots = segments.channels if config.tokens == "channels" else num_channels
-        self.quality: QualityHead | None = None
-        self.causes: CauseHead | None = None
+        self.quality: QualityHead | FindingsHead | None = None
+        self.causes: CauseHead | FindingsHead | None = None
+        num_causes = len(Cause.learnable())
         if config.quality_head:
             self.quality = QualityHead(config.width, slots, token_s)
         if config.cause_head:
-            self.causes = CauseHead(config.width, slots, len(Cause.learnable()), token_s)
+            self.causes = CauseHead(config.width, slots, num_causes, token_s)
+        if self.sees_findings:
+            self.quality = FindingsHead(config.width, num_channels, 1, token_s) if config.quality_head else None
+            self.causes = FindingsHead(config.width, num_channels, num_causes, token_s) if config.cause_head else None
+
+    @property
+    def sees_findings(self) -> bool:
+        """Whether the heads judge by the findings of the classical indices too."""
+        return self.config.heads_see == "tokens and findings"
+
+    def judge(
+        self,
+        encoded: Encoded,
+        num_seconds: int,
+        findings: Float[torch.Tensor, "batch channel second finding"] | None = None,
+    ) -> tuple[Float[torch.Tensor, "batch channel second"], Float[torch.Tensor, "batch channel second cause"]]:
+        """Return the logits of quality and of causes; no causes without such a head.
+
+        Args:
+            encoded: What the encoder made of the segments.
+            num_seconds: Seconds to judge.
+            findings: Of the classical indices, for heads that see them; None where they were not asked.
+
+        Raises:
+            ConfigError: The network has no quality head.
+        """
+        if self.quality is None:
+            expected = "quality_head = true"
+            raise ConfigError(
+                problem("cannot judge", where="model", field="quality_head", found=False, expected=expected)
+            )
+        asked = (encoded, num_seconds, findings) if self.sees_findings else (encoded, num_seconds)
+        logits = self.quality(*asked)
+        if self.sees_findings:
+            logits = logits[..., 0]
+        named = logits.new_zeros(*logits.shape, 0) if self.causes is None else self.causes(*asked)
+        return logits, named
 
     @property
     def num_parameters(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from qualityfm.errors import ConfigError, problem
+from qualityfm.prepare.truth import Truth, write_truth
 from qualityfm.sources.wfdb_write import write_wfdb
 from qualityfm.waveform.noise import NoiseBank
 from qualityfm.waveform.rhythm import RHYTHMS
@@ -62,10 +63,11 @@ def write_simulated(
     beats: RhythmBank | None = None,
     progress: Callable[[int, str], None] | None = None,
 ) -> None:
-    """Write simulated patients as WFDB records, and two tables.
+    """Write simulated patients as WFDB records, the truth about each second of them, and two tables.
 
     `records.csv` has record, rhythm and seed; `faults.csv` has every artefact: record, channel, cause, start_s,
-    duration_s and snr_db (empty where an SNR means nothing). The same settings write the same bytes.
+    duration_s and snr_db (empty where an SNR means nothing); `NAME.truth.json` has the quality and causes of every
+    second, which `prepare` takes over. The same settings write the same bytes.
 
     Args:
         folder: Where to; made if missing.
@@ -86,7 +88,8 @@ def write_simulated(
         name, seed = f"simulated-{archive.seed}-{number:05d}", archive.seed * 1_000_000 + number
         config = _config(archive, number)
         simulation = _simulate(seed, config, noise, beats)
-        write_wfdb(replace(simulation.recording, recording_id=name), folder)
+        header = write_wfdb(replace(simulation.recording, recording_id=name), folder)
+        write_truth(header, _truth(simulation))
         records.append({"record": name, "rhythm": config.rhythm, "seed": seed})
         faults += _rows_of_faults(name, simulation)
         if progress:
@@ -113,6 +116,11 @@ def _simulate(seed: int, config: SimulationConfig, noise: NoiseBank | None, beat
         if beats is None:
             raise
         return simulate(seed, config, noise)  # no patient of the bank has a stretch of this rhythm and length
+
+
+def _truth(simulation: Simulation) -> Truth:
+    names = tuple(signal.name for signal in simulation.recording.signals)
+    return Truth(names=names, quality=simulation.quality, causes=simulation.causes)
 
 
 def _rows_of_faults(name: str, simulation: Simulation) -> list[dict[str, object]]:

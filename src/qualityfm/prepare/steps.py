@@ -13,6 +13,7 @@ from qualityfm.errors import QualityFMError
 from qualityfm.prepare.identity import Identity
 from qualityfm.prepare.plan import Group, Stretch, one_line
 from qualityfm.prepare.rules import keep_usable, take_segments
+from qualityfm.prepare.truth import read_truth, with_truth
 from qualityfm.quality.paper import paper_quality
 from qualityfm.quality.score import score_block
 from qualityfm.segments import SegmentConfig, cut_block, scale_values
@@ -105,6 +106,8 @@ def cut_stretch(
     recording gives. Two things are decided within a stretch: the resampling filter begins anew (the first and last
     0.1 s of a stretch differ a little from an uncut recording), and so does the choice of a live channel for each slot.
 
+    Where the truth about a recording lies beside it, segments have that quality and those causes.
+
     Raises:
         QualityFMError: The recording cannot be read or has nothing to cut.
     """
@@ -129,8 +132,11 @@ def cut_stretch(
     block, dropped = keep_usable(block, recording)
     if not len(block):
         return CutStretch(rows=None, dropped=dropped, repairs=recording.repairs)
+    names, truth = block.names, read_truth(stretch.path)
     block = replace(block, names=identity.channel_words(block.names), units=identity.units(block.units))
     scaled, score, paper = scale_values(block.values, config), score_block(block), paper_quality(block)
+    if truth is not None:
+        score = with_truth(score, block, names, truth, start_s)
     rows = pack_rows(block, scaled, score, paper, start_s + block.start_s, began)
     return CutStretch(rows=rows, dropped=dropped, repairs=recording.repairs)
 

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
 from qualityfm.models.config import ModelConfig
 from qualityfm.pretrain.augment import blank_span, drop_channel, hide_patches, jitter
 from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.pairing import PairIndex, Pairs, anchors_of_step
+from qualityfm.quality.findings import NUM_FINDINGS, find_signs
 from qualityfm.records import Cause
-from qualityfm.segments import SegmentConfig
+from qualityfm.segments import SegmentBlock, SegmentConfig
 from qualityfm.shards.joined import JoinedReader
 from qualityfm.shards.reader import ShardBatch, ShardReader
 from qualityfm.waveform.artefacts import CorruptionConfig, NoiseBank, corrupt
@@ -22,6 +23,9 @@ from qualityfm.waveform.seconds import second_starts
 
 #: The bits of the causes that the cause head learns, in its order.
 LEARNABLE = np.array(Cause.learnable(), np.uint16)
+
+#: Chance in training that a pair's findings are held back, so that heads can do without them (decisions/0029).
+HELD_BACK = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,8 @@ class PairBatch:
         causes: Which of `Cause.learnable()` hold in each second of the worse member.
         has_quality: True where the worse member has that channel, so that its quality means something.
         hidden: Patches of the student behind the mask token; None for "convolution" tokens.
+        findings: Of the classical indices in each second of the worse member, for heads that see them; all 0 in the
+            pairs for which they are held back.
     """
 
     better: Float[Tensor, "batch channel time"]
@@ -47,6 +53,7 @@ class PairBatch:
     causes: Bool[Tensor, "batch channel second cause"]
     has_quality: Bool[Tensor, "batch channel second"]
     hidden: Bool[Tensor, "batch patch"] | None
+    findings: Float[Tensor, "batch channel second finding"] | None
 
     def to(self, device: torch.device) -> PairBatch:
         """Return the batch on a device."""
@@ -69,6 +76,7 @@ class PairBatches:
         model: Tells how the student's patches lie.
         bank: Noise for made pairs.
         seed: Two instances with one seed make the same batches.
+        held_back: Chance that a pair's findings are held back.
     """
 
     def __init__(
@@ -80,8 +88,10 @@ class PairBatches:
         bank: NoiseBank,
         *,
         seed: int,
+        held_back: float = 0.0,
     ) -> None:
         self.reader, self.config, self.model, self.bank, self.seed = reader, config, model, bank, seed
+        self.held_back = held_back
         segments = reader.segments
         self._corruption = corruption_for(segments)
         self.index = PairIndex(
@@ -102,7 +112,9 @@ class PairBatches:
         streams = [np.random.default_rng([self.seed, 3, step, int(place)]) for place in places]
         better, worse = self.reader.read(pairs.better), self.reader.read(pairs.worse)
         members = [self._members(better, worse, pairs, i, rng) for i, rng in enumerate(streams)]
-        teacher, student, quality, causes, has_quality = (np.stack(parts) for parts in zip(*members, strict=True))
+        teacher, student, quality, causes, has_quality, findings = (
+            np.stack(parts) for parts in zip(*members, strict=True)
+        )
         return PairBatch(
             better=torch.from_numpy(teacher),
             worse=torch.from_numpy(student),
@@ -112,17 +124,21 @@ class PairBatches:
             causes=torch.from_numpy((causes[..., None] & LEARNABLE) != 0),
             has_quality=torch.from_numpy(has_quality),
             hidden=self._hidden(streams),
+            findings=torch.from_numpy(findings) if self.model.heads_see == "tokens and findings" else None,
         )
 
     def _members(
         self, better: ShardBatch, worse: ShardBatch, pairs: Pairs, i: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, ...]:
-        """Return one pair's teacher and student samples, the student's quality and causes, and where they are known."""
+        """Return one pair's teacher and student samples, and of the student quality, causes, where known, findings."""
         segments = self.reader.segments
+        scale, center = worse.scale[i][:, None], worse.center[i][:, None]
         student, quality, causes = worse.values[i], worse.quality[i], worse.causes[i]
-        if pairs.is_made[i]:
+        if pairs.is_made[i] and not (self.config.spared_fraction and rng.random() < self.config.spared_fraction):
             noisy = corrupt(student, segments.channels, segments.sample_rate_hz, self.bank, rng, self._corruption)
             student, quality, causes = noisy.values, quality * noisy.quality, causes | noisy.causes
+            scale, center = scale * noisy.scale[:, None], center + scale * noisy.center[:, None]
+        physical = student * scale + center
         student = jitter(student, self.config, rng)
         student = drop_channel(student, self.config.channel_dropout, rng)
         stacked = self.model.tokens == "convolution"
@@ -134,7 +150,36 @@ class PairBatches:
         teacher = jitter(better.values[i], self.config, rng)
         if stacked:
             teacher = blank_span(teacher, self.config, rng, fill=0.0)
-        return teacher, student.astype(np.float32), quality.astype(np.float32), causes, has_quality
+        physical = np.where(np.isfinite(student), physical, np.nan).astype(np.float32)
+        findings = self._findings(physical, worse.is_real[i], int(pairs.worse[i]), rng)
+        return teacher, student.astype(np.float32), quality.astype(np.float32), causes, has_quality, findings
+
+    def _findings(
+        self,
+        physical: Float32[np.ndarray, "channel time"],
+        is_real: Bool[np.ndarray, "channel time"],
+        row: int,
+        rng: np.random.Generator,
+    ) -> Float32[np.ndarray, "channel second finding"]:
+        """Return what the classical indices find in the student; nothing for heads that do not see it, or by chance."""
+        segments = self.reader.segments
+        shape = (len(physical), segments.num_seconds, NUM_FINDINGS)
+        if self.model.heads_see == "tokens" or rng.random() < self.held_back:
+            return np.zeros(shape, np.float32)
+        is_there = np.isfinite(physical).any(axis=1)
+        names = self.reader.names(row)
+        block = SegmentBlock(
+            recording_id="",
+            subject_id=None,
+            config=segments,
+            names=tuple(name if there else None for name, there in zip(names, is_there, strict=True)),
+            units=self.reader.units(row),
+            start_s=np.zeros(1),
+            length_s=np.full(1, self.reader.rows["length_s"][row]),
+            values=physical[None],
+            is_real=(is_real & np.isfinite(physical))[None],
+        )
+        return np.asarray(find_signs(block)[0])
 
     def _hidden(self, streams: list[np.random.Generator]) -> Bool[Tensor, "batch patch"] | None:
         if self.model.tokens == "convolution":

@@ -13,13 +13,21 @@ SPECTRAL_WINDOW_S = 2.0
 
 SHARES = (
     "made_fraction",
+    "spared_fraction",
     "mask_fraction",
     "channel_dropout",
     "warmup_share",
     "teacher_momentum",
     "center_momentum",
 )
-ABOVE_ZERO = ("epochs", "batch_size", "learning_rate_at_256", "student_temperature", "teacher_temperature")
+ABOVE_ZERO = (
+    "epochs",
+    "batch_size",
+    "learning_rate_at_256",
+    "student_temperature",
+    "teacher_temperature",
+    "cause_emphasis",
+)
 NOT_NEGATIVE = (
     "final_learning_rate",
     "weight_decay",
@@ -61,6 +69,8 @@ class PretrainConfig:
         center_momentum: Of the running mean subtracted from the teacher's logits.
         num_prototypes: Outputs of the projection head; 0 compares the features themselves.
         made_fraction: Share of pairs made by adding noise although a natural partner exists.
+        spared_fraction: Share of made pairs whose student sees the segment as it is: what quality and causes look like
+            where nothing was added. Of use where nothing is distilled.
         max_distance_s: Farthest apart that the two members of a natural pair begin, s.
         mask_fraction: Share of the student's patches hidden behind the mask token (not with "convolution").
         channel_dropout: Chance that one of the student's channels is taken away, where at least two are there.
@@ -74,6 +84,7 @@ class PretrainConfig:
         phase_weight: Weight of the phase term.
         quality_weight: Weight of the quality head's loss.
         cause_weight: Weight of the cause head's loss.
+        cause_emphasis: How much more a second that has a cause counts for it than one that has not; causes are rare.
         seed: Of everything random in the run.
     """
 
@@ -94,6 +105,7 @@ class PretrainConfig:
     center_momentum: float = 0.9
     num_prototypes: int = 512
     made_fraction: float = 0.5
+    spared_fraction: float = 0.0
     max_distance_s: float = 270.0
     mask_fraction: float = 0.3
     channel_dropout: float = 0.2
@@ -106,6 +118,7 @@ class PretrainConfig:
     phase_weight: float = 1.0
     quality_weight: float = 1.0
     cause_weight: float = 1.0
+    cause_emphasis: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from qualityfm.models.checkpoint import save_checkpoint
 from qualityfm.models.network import Network
 from qualityfm.pretrain import heldout as watching
 from qualityfm.pretrain import watch
-from qualityfm.pretrain.batches import PairBatches
+from qualityfm.pretrain.batches import HELD_BACK, PairBatches
 from qualityfm.pretrain.calibrate import calibrate
 from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.noise import load_noise, noise_name
@@ -42,7 +42,7 @@ def pretrain(
     out: Path,
     *,
     init: Path | None = None,
-    heldout: str | Path | None = None,
+    heldout: str | Path | Sequence[str | Path] | None = None,
     noise: Path | None = None,
     steps: int | None = None,
     stop_after: int | None = None,
@@ -62,7 +62,7 @@ def pretrain(
         data: Data set to learn from, a folder or URL; or several that share no recording.
         init: Checkpoint whose weights the run begins with; by default it begins at random.
         out: Run folder: checkpoint/, log.jsonl, tensorboard/, curves.png and the state to resume from.
-        heldout: Shard set that is never learnt from; by default a tenth of the patients of `data`.
+        heldout: Shard set that is never learnt from, or several; by default a tenth of the patients of `data`.
         noise: Folder of WFDB noise records for made pairs; None for modelled noise.
         steps: Length of the run; by default the preset's epochs.
         stop_after: Save and stop after this step of the plan, to go on later.
@@ -117,7 +117,10 @@ class _Run:
 
 
 def _gather(
-    preset: Preset, data: str | Path | Sequence[str | Path], heldout: str | Path | None, noise: Path | None
+    preset: Preset,
+    data: str | Path | Sequence[str | Path],
+    heldout: str | Path | Sequence[str | Path] | None,
+    noise: Path | None,
 ) -> _Material:
     """Open data and noise, and say what the run is about."""
     reader = open_data(data, preset)
@@ -129,12 +132,12 @@ def _gather(
         "preset": to_plain(preset),
         "data": reader.content_hash,
         "noise": noise_name(noise),
-        "heldout": None if heldout is None else heldout_reader.content_hash,
+        "heldout": heldout_reader.content_hash if heldout else None,
     }
     about = {"name": preset.name, "pretrain": to_plain(preset.pretrain), "data": reader.describe(train_rows)}
     return _Material(
         preset=preset,
-        batches=PairBatches(reader, train_rows, *shape, seed=seed),
+        batches=PairBatches(reader, train_rows, *shape, seed=seed, held_back=HELD_BACK),
         checks=PairBatches(heldout_reader, heldout_rows, *shape, seed=watching.SEED),
         about={**about, "noise": plan["noise"]},
         plan=plan,

@@ -127,9 +127,19 @@ def cause_loss(
     logits: Float[Tensor, "batch channel second cause"],
     causes: Bool[Tensor, "batch channel second cause"],
     has_quality: Bool[Tensor, "batch channel second"],
+    emphasis: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """Return the binary cross-entropy of every cause, summed over causes, mean over the seconds that are there."""
-    by_cause = F.binary_cross_entropy_with_logits(logits, causes.to(logits.dtype), reduction="none")
+    """Return the binary cross-entropy of every cause, summed over causes, mean over the seconds that are there.
+
+    Args:
+        logits: The cause head's answers.
+        causes: Which causes hold.
+        has_quality: Seconds that count.
+        emphasis: How much more a cause that holds counts than one that does not.
+    """
+    weight = logits.new_tensor(emphasis)
+    known = causes.to(logits.dtype)
+    by_cause = F.binary_cross_entropy_with_logits(logits, known, reduction="none", pos_weight=weight)
     return _mean_where(by_cause.sum(-1), has_quality)
 
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from qualityfm.errors import ConfigError, problem
 from qualityfm.models.encoder import Encoded
 from qualityfm.models.heads import ProjectionHead
 from qualityfm.models.network import Network
@@ -23,7 +24,8 @@ class Outcome:
 
     Attributes:
         terms: Each loss by name, and their weighted sum as "loss".
-        teacher_pooled: The teacher's pooled features of the better members.
+        teacher_pooled: The teacher's pooled features of the better members; in training without distillation the
+            student's, for then no teacher is asked.
         teacher_logits: The same after projection, centred.
     """
 
@@ -56,28 +58,45 @@ class Objective(nn.Module):
             self.projection = nn.Identity()
         self.teacher = Teacher(network, self.projection, config.num_prototypes or width)
         self.window_samples = round(SPECTRAL_WINDOW_S * network.segments.sample_rate_hz)
+        self.is_distilling = config.distill_weight > 0
+        self.is_decoding = config.amplitude_weight > 0 or config.phase_weight > 0
+        has_heads = network.quality is not None and config.quality_weight > 0
+        if not (self.is_distilling or self.is_decoding or has_heads):
+            expected = "a weight above 0 of distillation, spectra or quality"
+            raise ConfigError(
+                problem("nothing to learn", where="pretrain", field="weights", found=0, expected=expected)
+            )
+        # What no loss asks for stays as it is: without a gradient no optimiser and no other process waits for it.
+        self.projection.requires_grad_(self.is_distilling)
+        network.decoder.requires_grad_(self.is_decoding)
 
     def student_parameters(self) -> list[nn.Parameter]:
         """Return the weights that are trained; the teacher's are not among them."""
-        return [*self.network.parameters(), *self.projection.parameters()]
+        both = (*self.network.parameters(), *self.projection.parameters())
+        return [parameter for parameter in both if parameter.requires_grad]
 
     def forward(self, batch: PairBatch) -> Outcome:
-        """Return the losses of a batch; moves the centres while training."""
-        with torch.no_grad():
-            guide = self.teacher.network.encoder(batch.better)
-            guide_tokens = self.teacher.projection(guide.tokens)
-            guide_pooled = self.teacher.projection(guide.pooled)
+        """Return the losses of a batch, those of weight 0 left out; moves the centres while training."""
         seen = self.network.encoder(batch.worse, batch.hidden)
-        terms = {"distill": self._distill(seen, guide, guide_tokens, guide_pooled, batch)}
-        terms["power"], terms["phase"] = self._spectral(seen, batch)
+        guide = seen
+        terms = {}
+        with torch.no_grad():
+            if self.is_distilling or not self.training:
+                guide = self.teacher.network.encoder(batch.better)
+            guide_pooled = self.teacher.projection(guide.pooled)
+        if self.is_distilling:
+            with torch.no_grad():
+                guide_tokens = self.teacher.projection(guide.tokens)
+            terms["distill"] = self._distill(seen, guide, guide_tokens, guide_pooled, batch)
+        if self.is_decoding:
+            terms["power"], terms["phase"] = self._spectral(seen, batch)
         if self.network.quality is not None:
-            logits = self.network.quality(seen, batch.quality.shape[-1])
+            logits, named = self.network.judge(seen, batch.quality.shape[-1], batch.findings)
             terms["quality"] = losses.quality_loss(logits, batch.quality, batch.has_quality)
         if self.network.causes is not None:
-            named = self.network.causes(seen, batch.quality.shape[-1])
-            terms["causes"] = losses.cause_loss(named, batch.causes, batch.has_quality)
+            terms["causes"] = losses.cause_loss(named, batch.causes, batch.has_quality, self.config.cause_emphasis)
         centred = guide_pooled - self.teacher.pooled_center
-        if self.training:
+        if self.training and self.is_distilling:
             flat = guide_tokens[guide.is_valid]
             self.teacher.move_centers(flat, guide_pooled, self.config.center_momentum)
         weights = {
@@ -88,7 +107,7 @@ class Objective(nn.Module):
             "causes": self.config.cause_weight,
         }
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        return Outcome(terms={"loss": total, **terms}, teacher_pooled=guide.pooled, teacher_logits=centred)
+        return Outcome(terms={"loss": total, **terms}, teacher_pooled=guide.pooled.detach(), teacher_logits=centred)
 
     def _distill(
         self, seen: Encoded, guide: Encoded, guide_tokens: Tensor, guide_pooled: Tensor, batch: PairBatch

@@ -44,10 +44,10 @@ def open_data(data: str | Path | Sequence[str | Path], preset: Preset) -> Joined
 
 
 def hold_out(
-    reader: JoinedReader, heldout: str | Path | None, preset: Preset
+    reader: JoinedReader, heldout: str | Path | Sequence[str | Path] | None, preset: Preset
 ) -> tuple[np.ndarray, JoinedReader, np.ndarray]:
     """Return the training rows, and the reader and rows that are only ever looked at."""
-    if heldout is None:
+    if not heldout:
         train, held = split_by_subject(reader, HELDOUT_FRACTION, seed=0)
         return train, reader, held
     other = open_data(heldout, preset)

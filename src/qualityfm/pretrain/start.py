@@ -9,8 +9,8 @@ from qualityfm.errors import ConfigError, problem
 from qualityfm.models.checkpoint import load_checkpoint
 from qualityfm.pretrain.objective import Objective
 
-#: Settings that may differ: a checkpoint without these heads gets new ones.
-HEADS = ("quality_head", "cause_head")
+#: Settings that may differ: a checkpoint without such heads gets new ones.
+HEADS = ("quality_head", "cause_head", "heads_see")
 
 
 def start_from(objective: Objective, checkpoint: Path) -> str:

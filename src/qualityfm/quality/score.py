@@ -102,7 +102,7 @@ def score_block(block: SegmentBlock) -> QualityScore:
         names=block.names,
         quality=quality,
         causes=causes,
-        overall=_overall(quality, block),
+        overall=joint_quality(quality, block),
         usable=usable_for(block.config.channels, block.units, quality, causes, block.length_s),
     )
 
@@ -169,7 +169,7 @@ def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16
     return np.clip(quality, 0, 1), causes
 
 
-def _overall(
+def joint_quality(
     quality: Float32[np.ndarray, "segment channel second"], block: SegmentBlock
 ) -> Float32[np.ndarray, " segment"]:
     """Return the joint quality of each segment."""

@@ -75,6 +75,20 @@ class JoinedReader:
     def __len__(self) -> int:
         return int(self._first_row[-1])
 
+    def names(self, row: int) -> tuple[str | None, ...]:
+        """Return the file's channel name in each slot of a row; None for an empty slot."""
+        part, local = self._place(row)
+        return part.names(local)
+
+    def units(self, row: int) -> tuple[str, ...]:
+        """Return the physical unit of each slot of a row; "" for an empty slot."""
+        part, local = self._place(row)
+        return part.units(local)
+
+    def _place(self, row: int) -> tuple[ShardReader, int]:
+        part = int(np.searchsorted(self._first_row, row, side="right")) - 1
+        return self.parts[part], int(row - self._first_row[part])
+
     def read(self, rows: Int[np.ndarray, " row"]) -> ShardBatch:
         """Return rows in the order given, whichever set they lie in.
 

@@ -10,15 +10,24 @@ import torch.multiprocessing as multiprocessing
 
 from qualityfm.errors import ConfigError
 from qualityfm.models.checkpoint import load_checkpoint
+from qualityfm.pretrain import loop
 from qualityfm.pretrain.loop import pretrain
+from qualityfm.pretrain.onlooker import Onlooker
 from qualityfm.training.engine import EngineConfig
 from qualityfm.training.log import read_log
 
 STEPS = 4
 
 
+def without_pictures(patch):
+    """Leave out what only draws, and costs more than the steps; all that the processes say to each other stays."""
+    patch.setattr(loop, "draw_curves", lambda out: None)
+    patch.setattr(Onlooker, "look", lambda *_: {})
+
+
 def work(rank, preset, data, out):
     """What torchrun would start: every form of run, one after the other, in one pair of processes."""
+    without_pictures(pytest.MonkeyPatch())
     dist.init_process_group("gloo", init_method=f"file://{out / 'meeting'}", rank=rank, world_size=2)
     pretrain(preset, data, out / "replicate", steps=STEPS, threads=1)
     shard = EngineConfig(sharding="shard")
@@ -33,9 +42,10 @@ def runs(small_preset, small_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parents[2])  # where the new processes find this file
+        without_pictures(patch)
         multiprocessing.spawn(work, (small_preset, small_data, out), nprocs=2)
-    pretrain(small_preset, small_data, out / "alone", steps=STEPS, threads=1)
-    pretrain(small_preset, small_data, out / "alone-2", steps=STEPS, threads=1, engine=EngineConfig(accumulate=2))
+        pretrain(small_preset, small_data, out / "alone", steps=STEPS, threads=1)
+        pretrain(small_preset, small_data, out / "alone-2", steps=STEPS, threads=1, engine=EngineConfig(accumulate=2))
     return out
 
 

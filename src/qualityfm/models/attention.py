@@ -11,6 +11,8 @@ import torch.nn.functional as F  # noqa: N812  # the name every torch user knows
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from qualityfm.models.flex import flex_band_attention, uses_flex
+
 #: Up to this many windows of tokens, dense attention under the band mask is faster (measured, benchmarks/attention.py).
 DENSE_UP_TO_WINDOWS = 3
 
@@ -37,6 +39,8 @@ def windowed_attention(
         is_valid: False for tokens without data.
     """
     num_tokens = query.shape[2]
+    if uses_flex(query):
+        return flex_band_attention(query, key, value, radius=radius, num_global=num_global, is_valid=is_valid)
     use = dense_band_attention if num_tokens <= DENSE_UP_TO_WINDOWS * (2 * radius + 1) else sliding_attention
     return use(query, key, value, radius=radius, num_global=num_global, is_valid=is_valid)
 

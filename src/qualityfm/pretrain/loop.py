@@ -22,6 +22,7 @@ from qualityfm.pretrain.calibrate import calibrate
 from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.noise import load_noise, noise_name
 from qualityfm.pretrain.objective import Objective, Outcome
+from qualityfm.pretrain.onlooker import Onlooker, is_time_to_look
 from qualityfm.pretrain.opening import claim, hold_out, open_data, require_same_plan
 from qualityfm.pretrain.preset import Preset
 from qualityfm.pretrain.progress import RunSummary, StepReport
@@ -61,7 +62,7 @@ def pretrain(
         preset: What to train and how.
         data: Data set to learn from, a folder or URL; or several that share no recording.
         init: Checkpoint whose weights the run begins with; by default it begins at random.
-        out: Run folder: checkpoint/, log.jsonl, tensorboard/, curves.png and the state to resume from.
+        out: Run folder: checkpoint/, log.jsonl, tensorboard/, curves.png, samples.png and the state to resume from.
         heldout: Shard set that is never learnt from, or several; by default a tenth of the patients of `data`.
         noise: Folder of WFDB noise records for made pairs; None for modelled noise.
         steps: Length of the run; by default the preset's epochs.
@@ -110,6 +111,7 @@ class _Run:
     num_steps: int
     out: Path
     last_check: dict[str, float]
+    onlooker: Onlooker
 
     @property
     def config(self) -> PretrainConfig:
@@ -185,6 +187,7 @@ def _begin(
         num_steps=num_steps,
         out=out,
         last_check=last_check,
+        onlooker=Onlooker(material.batches, material.checks, place),
     )
 
 
@@ -193,13 +196,18 @@ def _work(
 ) -> RunSummary:
     """Take the steps that are left, save now and then, and close the run."""
     state, place = run.state, run.engine.place
-    log = _open_log(run) if ranks.is_first() else None
+    log = RunLog(run.out, last_step=state.step or -1) if ranks.is_first() else None
     end = min(run.num_steps, stop_after or run.num_steps)
     last_save = time.monotonic()
+    if state.step == 0:
+        start = {f"heldout/{name}": value for name, value in state.history["heldout_start"].items()} | _look(run, log)
+        if log is not None:
+            log.write(0, start)
     with StopRequest() as stop:
         must_stop = False
         while state.step < end and not must_stop:
             told, values = _one_step(run)
+            values |= _look(run, log)
             if log is not None:
                 log.write(state.step, values)
             if report and ranks.is_first():
@@ -217,11 +225,12 @@ def _work(
     return _summary(run)
 
 
-def _open_log(run: _Run) -> RunLog:
-    log = RunLog(run.out, last_step=run.state.step or -1)
-    if run.state.step == 0:
-        log.write(0, {f"heldout/{k}": v for k, v in run.state.history["heldout_start"].items()})
-    return log
+def _look(run: _Run, log: RunLog | None) -> dict[str, float]:
+    """Where it is time, let the onlooker see the teacher's network; every process takes part, the first one looks."""
+    if not is_time_to_look(run.state.step, run.num_steps):
+        return {}
+    network = whole_network(run)
+    return {} if network is None or log is None else run.onlooker.look(network, run.state.step, log)
 
 
 def _one_step(run: _Run) -> tuple[StepReport, dict[str, float]]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from qualityfm.files import write_text
+from qualityfm.files import write_atomically, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LOG = "log.jsonl"
 
@@ -26,7 +30,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, *, last_step: int) -> None:
-        self._path = folder / LOG
+        self._folder, self._path = folder, folder / LOG
         kept = [line for line in read_log(folder) if line["step"] <= last_step]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=last_step + 1)
@@ -37,6 +41,20 @@ class RunLog:
             file.write(json.dumps({"step": step, **{k: _round(v) for k, v in values.items()}}) + "\n")
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
+
+    def picture(self, name: str, figure: Figure, step: int) -> None:
+        """Keep the newest picture as NAME.png, and add it to those in TensorBoard.
+
+        Raises:
+            FormatError: The disk refuses.
+        """
+        from matplotlib.image import imread
+
+        drawn = BytesIO()
+        figure.savefig(drawn, format="png", dpi=90)
+        write_atomically(self._folder / f"{name}.png", lambda aside: aside.write_bytes(drawn.getvalue()))
+        drawn.seek(0)
+        self._board.add_image(name, imread(drawn)[..., :3], step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush TensorBoard's file."""
@@ -62,7 +80,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 
 
 def draw_curves(folder: Path) -> Path:
-    """Draw losses and collapse indicators of a run into curves.png and return its path."""
+    """Draw losses, collapse indicators and probes of a run into curves.png and return its path."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -72,17 +90,19 @@ def draw_curves(folder: Path) -> Path:
         "loss (held-out)": ["heldout/loss", "heldout/distill", "heldout/power", "heldout/phase", "heldout/quality"],
         "spread and rank against the start": ["heldout/feature_spread", "heldout/effective_rank"],
         "teacher entropy": ["heldout/teacher_entropy"],
+        "linear probe of held-out patients": ["probe/quality_auc", "probe/rate_correlation"],
+        "norm of the gradient": ["gradient_norm"],
     }
-    figure = Figure(figsize=(11, 7), layout="constrained")
+    figure = Figure(figsize=(16, 7), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (title, names) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
+    for axes, (title, names) in zip(figure.subplots(2, 3).flat, panels.items(), strict=True):
         for name in names:
             points = [(line["step"], line[name]) for line in lines if name in line]
             if points:
                 steps, values = zip(*points, strict=True)
                 if "against the start" in title and values[0]:
                     values = tuple(v / values[0] for v in values)
-                axes.plot(steps, values, label=name.removeprefix("heldout/"), linewidth=1.2)
+                axes.plot(steps, values, label=name.rpartition("/")[2], linewidth=1.2)
         axes.set(title=title, xlabel="step")
         axes.grid(alpha=0.3)
         if axes.lines:

@@ -12,7 +12,7 @@ from qualityfm.cli.places import check_suffix, for_each_recording, write_aside, 
 from qualityfm.cli.terminal import name_problems, say, say_json
 
 if TYPE_CHECKING:
-    from qualityfm.inference.predictor import Embeddings
+    from qualityfm.inference.scoring import Embeddings
 
 EXAMPLES = (
     "qualityfm embed recordings/a103l --model qualityfm-tiny --out features.parquet",

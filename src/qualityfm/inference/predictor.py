@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
-from scipy.special import expit
+from jaxtyping import Float32
 
-from qualityfm.config import from_mapping
 from qualityfm.errors import ConfigError, problem
-from qualityfm.models.calibration import Calibration
+from qualityfm.inference.scoring import Answers, Scorer
 from qualityfm.models.checkpoint import CARD, TASK, load_checkpoint, read_card
-from qualityfm.models.encoder import Encoded
 from qualityfm.models.network import Network
 from qualityfm.models.task_network import TaskNetwork
-from qualityfm.quality.score import join_scores, score_block
-from qualityfm.records import QualityScore, Recording
-from qualityfm.segments import SegmentBlock, SegmentConfig, cut_blocks, scale_values
 from qualityfm.training.runtime import find_device
-from qualityfm.waveform.seconds import second_starts
-
-if TYPE_CHECKING:
-    import pandas
-
-#: Segments that go through the network together; 32 keeps a 30-s model below some 300 MB.
-BATCH_SEGMENTS = 32
 
 
-@dataclass(frozen=True, kw_only=True)
-class Embeddings:
-    """One vector for each segment of a recording.
-
-    Attributes:
-        recording_id: The recording.
-        segment_start_s: Start of each segment, s.
-        vectors: Mean of the encoder's tokens over the segment; NaN for a segment without any sample.
-    """
-
-    recording_id: str
-    segment_start_s: Float[np.ndarray, " segment"]
-    vectors: Float32[np.ndarray, "segment width"]
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return a frame with recording, start_s and one column for each feature."""
-        import pandas as pd
-
-        frame = pd.DataFrame(self.vectors, columns=[f"feature_{i}" for i in range(self.vectors.shape[1])])
-        frame.insert(0, "start_s", self.segment_start_s)
-        frame.insert(0, "recording", self.recording_id)
-        return frame
-
-    def to_tensor(self) -> torch.Tensor:
-        """Return the vectors as a float32 tensor [segment width]."""
-        return torch.from_numpy(self.vectors.copy())
-
-    def __repr__(self) -> str:
-        num_segments, width = self.vectors.shape
-        return f"Embeddings of {self.recording_id!r}: {num_segments} segments x {width} features"
-
-
-class Predictor:
+class Predictor(Scorer):
     """A loaded model. It cuts and scales as its checkpoint says, whatever the defaults of today are.
 
     Args:
@@ -76,86 +29,18 @@ class Predictor:
     network: Network | TaskNetwork
 
     def __init__(self, network: Network | TaskNetwork, card: dict[str, Any]) -> None:
+        super().__init__(card, network.segments, has_quality=network.quality is not None)
         self.network = network
-        self.card = card
-        stored = card.get("calibration")
-        #: What the quality head's numbers mean; None for a model that was never calibrated.
-        self.calibration = (
-            None if stored is None else from_mapping(Calibration, stored, where="calibration", is_complete=True)
-        )
-
-    @property
-    def segments(self) -> SegmentConfig:
-        """How recordings are cut for this model."""
-        return self.network.segments
-
-    @property
-    def name(self) -> str:
-        """The name on the checkpoint's card."""
-        return str(self.card.get("name", "unnamed"))
-
-    def score(self, recording: Recording) -> QualityScore:
-        """Return the classical quality of every second, with the model's estimate beside it.
-
-        A second without samples has quality 0 for both. A model without a quality head (the `paper-*` family) leaves
-        `model_quality` None. A calibrated one adds the probability that a second is good, the causes it names, and
-        whether it knows such signals at all: where it does not, its numbers are no better than a guess.
-
-        Raises:
-            SignalError: The recording has no channel that the model takes.
-        """
-        return join_scores([self.score_block(block) for block in cut_blocks(recording, self.segments)])
-
-    def score_block(self, block: SegmentBlock) -> QualityScore:
-        """Return the same for segments that were cut by `segments` before, as a stream has them."""
-        score = score_block(block)
-        if self.network.quality is None:
-            return score
-        answers = [self._answer(encoded) for encoded in self._encode(block)]
-        logits, named, features = (np.concatenate(part) for part in zip(*answers, strict=True))
-        is_there = _has_samples(block)
-        score = replace(score, model_quality=np.where(is_there, expit(logits), 0).astype(np.float32))
-        if self.calibration is None:
-            return score
-        causes = np.where(is_there, self.calibration.causes(named), 0) if named.shape[-1] else None
-        return replace(
-            score,
-            model_good=np.where(is_there, self.calibration.good_probability(logits), 0).astype(np.float32),
-            model_causes=None if causes is None else causes.astype(np.uint16),
-            model_knows=self.calibration.knows(features),
-        )
-
-    def embed(self, recording: Recording) -> Embeddings:
-        """Return one vector for each segment.
-
-        Raises:
-            SignalError: The recording has no channel that the model takes.
-        """
-        parts = [(block.start_s, self._embed_block(block)) for block in cut_blocks(recording, self.segments)]
-        start_s, vectors = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return Embeddings(recording_id=recording.recording_id, segment_start_s=start_s, vectors=vectors)
-
-    def _embed_block(self, block: SegmentBlock) -> Float32[np.ndarray, "segment width"]:
-        vectors = np.concatenate([encoded.pooled.cpu().numpy() for encoded in self._encode(block)])
-        vectors[~np.isfinite(block.values).any(axis=(1, 2))] = np.nan
-        return np.asarray(vectors)
 
     @torch.inference_mode()
-    def _encode(self, block: SegmentBlock) -> Iterator[Encoded]:
-        device = next(self.network.parameters()).device
-        for first in range(0, len(block), BATCH_SEGMENTS):
-            values = scale_values(block.values[first : first + BATCH_SEGMENTS], self.segments).values
-            yield self.network.encoder(torch.from_numpy(values).to(device))
-
-    @torch.inference_mode()
-    def _answer(self, encoded: Encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the logits of quality [segment channel second] and causes [... cause], and the pooled features."""
-        assert self.network.quality is not None  # `score` asked before
-        logits = self.network.quality(encoded, self.segments.num_seconds)
-        named = logits.new_zeros(*logits.shape, 0)
-        if self.network.causes is not None:
-            named = self.network.causes(encoded, self.segments.num_seconds)
-        return logits.cpu().numpy(), named.cpu().numpy(), encoded.pooled.cpu().numpy()
+    def answer(self, values: Float32[np.ndarray, "segment channel time"]) -> Answers:
+        """Return what the network says of scaled segments, NaN where a sample is missing."""
+        network = self.network
+        encoded = network.encoder(torch.from_numpy(values).to(next(network.parameters()).device))
+        num_seconds = self.segments.num_seconds
+        heads = [None if head is None else head(encoded, num_seconds) for head in (network.quality, network.causes)]
+        quality, causes = (None if logits is None else logits.cpu().numpy() for logits in heads)
+        return Answers(features=encoded.pooled.cpu().numpy(), quality=quality, causes=causes)
 
     def __repr__(self) -> str:
         millions = self.network.num_parameters / 1e6
@@ -165,13 +50,6 @@ class Predictor:
             f"Predictor {self.name!r}: {millions:.2f} M parameters; "
             f"{segments.segment_s:g} s at {segments.sample_rate_hz:g} Hz; slots {slots}"
         )
-
-
-def _has_samples(block: SegmentBlock) -> Bool[np.ndarray, "segment channel second"]:
-    """Return which seconds of each channel hold a sample."""
-    config = block.config
-    begins = second_starts(config.num_seconds, config.sample_rate_hz)
-    return np.asarray(np.logical_or.reduceat(np.isfinite(block.values), begins, axis=2))
 
 
 def load_model(name_or_folder: str | Path, device: str = "cpu") -> Predictor:

@@ -82,7 +82,7 @@ def test_scan_prepare_score_and_report_need_no_torch(record, tmp_path):
 def test_a_verb_that_needs_torch_says_how_to_get_it(record, tmp_path):
     code = """
         from qualityfm.cli.main import main
-        print(main(["embed", sys.argv[1], "--model", "x", "--out", sys.argv[2]]))
+        print(main(["embed", sys.argv[1], "--model", ".", "--out", sys.argv[2]]))
     """
     assert run_without_torch(code, str(record), str(tmp_path / "e.csv")).strip().endswith("2")
 

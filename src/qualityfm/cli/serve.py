@@ -63,9 +63,9 @@ def run(options: Options) -> int:
     )
     predictor = None
     if options.model is not None:
-        from qualityfm.inference.predictor import load_model
+        from qualityfm.inference.loading import load_model
 
-        predictor = load_model(options.model)
+        predictor = load_model(options.model, runtime="auto")
     recordings = None if options.recordings is None else Recordings(options.recordings, options.layout)
     notebook = None if options.annotations is None else Notebook(options.annotations)
     viewer = "" if recordings is None else f"; {len(recordings.listed)} recordings to look at there"

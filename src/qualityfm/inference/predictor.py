@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from qualityfm.errors import ConfigError, problem
+# What finds a model is asked for here as well: these three names lived in this file first.
+from qualityfm.inference.loading import find_checkpoint as find_checkpoint
+from qualityfm.inference.loading import load_model as load_model
+from qualityfm.inference.loading import shipped_models as shipped_models
 from qualityfm.inference.scoring import Answers, Scorer
-from qualityfm.models.checkpoint import CARD, TASK, load_checkpoint, read_card
+from qualityfm.models.checkpoint import TASK, load_checkpoint, read_card
 from qualityfm.models.network import Network
 from qualityfm.models.task_network import TaskNetwork
 from qualityfm.training.runtime import find_device
@@ -52,20 +54,13 @@ class Predictor(Scorer):
         )
 
 
-def load_model(name_or_folder: str | Path, device: str = "cpu") -> Predictor:
-    """Return a model: a shipped one by its name, or the checkpoint in a folder (a run's folder will do).
-
-    One that was fine-tuned for a task is a `TaskModel`, which has `predict_task` beside what every model has.
-
-    Args:
-        name_or_folder: Such as "qualityfm-tiny", "runs/first" or "runs/first/checkpoint".
-        device: Torch device.
+def load_predictor(folder: Path, device: str = "cpu") -> Predictor:
+    """Return the model of a checkpoint's folder, run by torch; a `TaskModel` if it was fine-tuned for a task.
 
     Raises:
-        ConfigError: Neither a shipped name nor a folder, or no such device.
+        ConfigError: No such device.
         FormatError: The checkpoint is damaged or of another version.
     """
-    folder = find_checkpoint(name_or_folder)
     place = str(find_device(device))
     if TASK in read_card(folder):
         from qualityfm.inference.task_predictor import load_task_model
@@ -73,27 +68,3 @@ def load_model(name_or_folder: str | Path, device: str = "cpu") -> Predictor:
         return load_task_model(folder, place)
     network, card = load_checkpoint(folder, place)
     return Predictor(network, card)
-
-
-def shipped_models() -> list[str]:
-    """Return the names of the models that come with the package."""
-    folder = Path(str(files("qualityfm"))) / "weights"
-    return sorted(path.name for path in folder.iterdir() if (path / CARD).is_file()) if folder.is_dir() else []
-
-
-def find_checkpoint(name_or_folder: str | Path) -> Path:
-    """Return the checkpoint folder behind a shipped name, a run's folder or a checkpoint's folder.
-
-    Raises:
-        ConfigError: Neither a shipped name nor a folder.
-    """
-    if str(name_or_folder) in shipped_models():
-        return Path(str(files("qualityfm"))) / "weights" / str(name_or_folder)
-    folder = Path(name_or_folder)
-    if not folder.is_dir():
-        names = ", ".join(shipped_models()) or "none in this installation"
-        expected = f"a folder, or a shipped model ({names})"
-        raise ConfigError(
-            problem("no such model", where="models", field="name", found=str(name_or_folder), expected=expected)
-        )
-    return folder / "checkpoint" if (folder / "checkpoint" / CARD).is_file() else folder

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from qualityfm.inference.hub import from_pretrained as from_pretrained
     from qualityfm.inference.hub import push_to_hub as push_to_hub
     from qualityfm.inference.hub import save_pretrained as save_pretrained
-    from qualityfm.inference.predictor import Embeddings as Embeddings
+    from qualityfm.inference.loading import load_model as load_model
     from qualityfm.inference.predictor import Predictor as Predictor
-    from qualityfm.inference.predictor import load_model as load_model
     from qualityfm.inference.report import write_report as write_report
+    from qualityfm.inference.scoring import Embeddings as Embeddings
     from qualityfm.quality.score import score_quality as score_quality
     from qualityfm.records import Cause as Cause
     from qualityfm.records import ChannelKind as ChannelKind
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Cause": "records",
     "ChannelKind": "records",
-    "Embeddings": "inference.predictor",
+    "Embeddings": "inference.scoring",
     "Predictor": "inference.predictor",
     "QualityScore": "records",
     "Recording": "records",
@@ -50,7 +50,7 @@ _HOMES = {
     "find_recordings": "sources",
     "from_pretrained": "inference.hub",
     "grade": "records",
-    "load_model": "inference.predictor",
+    "load_model": "inference.loading",
     "open_recording": "sources",
     "push_to_hub": "inference.hub",
     "save_pretrained": "inference.hub",

@@ -124,7 +124,7 @@ assert main(["score", record, "--out", {str(tmp_path / "q.csv")!r}]) == 0
 assert main(["report", record, "--out", {str(tmp_path / "q.html")!r}]) == 0
 assert main(["inspect", record]) == 0
 assert main(["prepare", {str(archive)!r}, "--out", {str(tmp_path / "dataset")!r}]) == 0
-assert main(["embed", record, "--model", "any", "--out", {str(tmp_path / "v.csv")!r}]) == 2
+assert main(["embed", record, "--model", {str(archive)!r}, "--out", {str(tmp_path / "v.csv")!r}]) == 2
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -48,7 +48,7 @@ def test_embeddings_come_one_a_segment_and_turn_into_frames_and_tensors(predicto
 
 def test_a_recording_scores_the_same_in_any_company(predictor, recording, monkeypatch):
     together = predictor.embed(recording).vectors
-    monkeypatch.setattr("qualityfm.inference.predictor.BATCH_SEGMENTS", 1)
+    monkeypatch.setattr("qualityfm.inference.scoring.BATCH_SEGMENTS", 1)
     np.testing.assert_allclose(predictor.embed(recording).vectors, together, atol=1e-5)
 
 

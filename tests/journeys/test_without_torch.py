@@ -82,6 +82,26 @@ def test_scan_prepare_score_and_report_need_no_torch(record, tmp_path):
 def test_a_verb_that_needs_torch_says_how_to_get_it(record, tmp_path):
     code = """
         from qualityfm.cli.main import main
-        print(main(["embed", sys.argv[1], "--model", "x", "--out", sys.argv[2]]))
+        print(main(["embed", sys.argv[1], "--model", ".", "--out", sys.argv[2]]))
     """
     assert run_without_torch(code, str(record), str(tmp_path / "e.csv")).strip().endswith("2")
+
+
+def test_a_models_answers_become_scores_and_embeddings_without_torch():
+    out = run_without_torch("""
+        import numpy as np
+        from qualityfm.inference.scoring import Answers, Scorer
+        from qualityfm.segments import SegmentConfig
+        from qualityfm.waveform.simulate import SimulationConfig, simulate
+
+        class Even(Scorer):
+            def answer(self, values):
+                num_segments, num_channels, _ = values.shape
+                shape = num_segments, num_channels, self.segments.num_seconds
+                return Answers(features=np.ones((num_segments, 3), np.float32), quality=np.zeros(shape, np.float32))
+
+        scorer = Even({"name": "even"}, SegmentConfig(), has_quality=True)
+        recording = simulate(3, SimulationConfig(duration_s=60.0)).recording
+        print(scorer.score(recording).model_quality.max(), scorer.embed(recording).vectors.shape)
+    """)
+    assert out.split() == ["0.5", "(2,", "3)"]

@@ -83,7 +83,7 @@ def run(options: Options) -> int:
 def _model(name: str | None) -> Any:
     if name is None:
         return None
-    from qualityfm.inference.predictor import load_model
+    from qualityfm.inference.loading import load_model
 
     return load_model(name)
 

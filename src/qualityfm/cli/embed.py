@@ -12,7 +12,7 @@ from qualityfm.cli.places import check_suffix, for_each_recording, write_aside, 
 from qualityfm.cli.terminal import name_problems, say, say_json
 
 if TYPE_CHECKING:
-    from qualityfm.inference.predictor import Embeddings
+    from qualityfm.inference.scoring import Embeddings
 
 EXAMPLES = (
     "qualityfm embed recordings/a103l --model qualityfm-tiny --out features.parquet",
@@ -29,7 +29,7 @@ class Options:
     recordings: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORD_OR_FOLDER")]
     """A recording (its file, or the path without extension), or a folder of them."""
     model: Annotated[str, tyro.conf.arg(metavar="RUN_OR_NAME")]
-    """A run, a checkpoint, or a shipped name."""
+    """A run, a checkpoint, an exported model, or a shipped name."""
     out: Annotated[Path, tyro.conf.arg(metavar="TABLE")]
     """Table to write: .parquet, .csv, or .npz with recording, start_s and vectors. An older one is replaced."""
     layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None
@@ -41,9 +41,9 @@ class Options:
 def run(options: Options) -> int:
     """Embed recordings; in a folder, what cannot be used is skipped and named."""
     check_suffix(options.out, SUFFIXES)
-    from qualityfm.inference.predictor import load_model
+    from qualityfm.inference.loading import load_model
 
-    predictor = load_model(options.model)
+    predictor = load_model(options.model, runtime="auto")
     batch = for_each_recording(options.recordings, predictor.embed, "embedding", options.layout)
     _write(batch.results, options.out)
     num_segments = sum(len(one.vectors) for one in batch.results)

@@ -69,7 +69,7 @@ def run(options: Options) -> int:
 
 
 def _model(options: Options) -> TaskModel:
-    from qualityfm.inference.predictor import load_model, shipped_models
+    from qualityfm.inference.loading import load_model, shipped_models
     from qualityfm.inference.task_predictor import TaskModel
 
     of_task = f"{options.model}-{options.task}"

@@ -97,7 +97,7 @@ def find_body(model: str) -> Body:
         FormatError: The checkpoint is damaged.
     """
     from qualityfm.finetune.body import Body, plain_resnet, pretrained_body, untrained
-    from qualityfm.inference.predictor import find_checkpoint, shipped_models
+    from qualityfm.inference.loading import find_checkpoint, shipped_models
     from qualityfm.pretrain.preset import load_preset, preset_names
     from qualityfm.segments import SegmentConfig
 

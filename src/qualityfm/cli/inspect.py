@@ -111,7 +111,7 @@ def _preset(name: str) -> dict[str, Any]:
 
 def _shipped_card(name: str) -> dict[str, Any] | None:
     """Return the card of the trained model that is shipped under a preset's name; None if there is none."""
-    from qualityfm.inference.predictor import find_checkpoint, shipped_models
+    from qualityfm.inference.loading import find_checkpoint, shipped_models
     from qualityfm.models.checkpoint import read_card
 
     return read_card(find_checkpoint(name)) if name in shipped_models() else None

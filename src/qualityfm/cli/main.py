@@ -54,6 +54,7 @@ VERBS = {
     "serve": Verb("serve", "Answer with scores and reports over HTTP, and streams over WebSocket."),
     "report": Verb("report", "Write an HTML report of one recording's quality."),
     "benchmark": Verb("benchmark", "Measure the classical score on public recordings, beside its peers."),
+    "export-model": Verb("export_model", "Write a model as an ONNX graph, which scores without torch."),
     "embed": Verb("embed", "Write a model's feature vectors of recordings as a table."),
 }
 
@@ -71,6 +72,9 @@ EXTRAS = {
     "uvicorn": "serve",
     "prometheus_client": "serve",
     "onnxruntime": "onnx",
+    "onnx": "export",
+    "onnxscript": "export",
+    "openvino": "openvino",
     "huggingface_hub": "hub",
     "sklearn": "tasks",
 }

@@ -33,14 +33,14 @@ class Batch:
 
 
 def scorer(model: str | None) -> tuple[Callable[[Recording], QualityScore], str | None]:
-    """Return the function that scores a recording, and the model's name; None is the classical score, without torch."""
+    """Return the function that scores a recording, and the model's name; None is the classical score."""
     if model is None:
         from qualityfm.quality.score import score_quality
 
         return score_quality, None
-    from qualityfm.inference.predictor import load_model
+    from qualityfm.inference.loading import load_model
 
-    predictor = load_model(model)
+    predictor = load_model(model, runtime="auto")
     return predictor.score, predictor.name
 
 

@@ -93,7 +93,7 @@ def show(options: Options, summary: RunSummary) -> int:
 
 def train(options: Options) -> RunSummary:
     """Pre-train with a progress display."""
-    from qualityfm.inference.predictor import find_checkpoint
+    from qualityfm.inference.loading import find_checkpoint
     from qualityfm.pretrain.loop import pretrain
     from qualityfm.pretrain.preset import load_preset
     from qualityfm.training.engine import EngineConfig

@@ -32,7 +32,7 @@ class Options:
     recordings: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RECORD_OR_FOLDER")]
     """A recording (its file, or the path without extension), or a folder of them."""
     model: Annotated[str | None, tyro.conf.arg(metavar="RUN_OR_NAME")] = None
-    """Add a model's estimate: a run, a checkpoint, or a shipped name. Without it the score needs no torch."""
+    """Add a model's estimate: a run, a checkpoint, a shipped name, or an exported model, which needs no torch."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="TABLE")] = None
     """Table to write: .csv, .parquet or .json. An older one is replaced."""
     layout: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_TOML")] = None

@@ -64,6 +64,7 @@ def run(options: Options) -> int:
     from qualityfm.service.config import ServiceConfig
     from qualityfm.service.notebook import Notebook
     from qualityfm.service.recordings import Recordings
+    from qualityfm.service.task_line import TaskAnswerer
 
     config = ServiceConfig(
         token=token,
@@ -73,11 +74,10 @@ def run(options: Options) -> int:
     )
     predictor, model = None, None
     if options.model is not None:
-        from qualityfm.inference.predictor import load_model
-        from qualityfm.inference.task_predictor import TaskModel
+        from qualityfm.inference.loading import load_model
 
-        predictor = load_model(options.model)
-        model = predictor if isinstance(predictor, TaskModel) else None
+        predictor = load_model(options.model, runtime="auto")
+        model = predictor if isinstance(predictor, TaskAnswerer) else None
     recordings = None if options.recordings is None else Recordings(options.recordings, options.layout, model)
     alarms = None if options.alarms is None else read_alarms(options.alarms)
     review = None if recordings is None else Review(recordings, Decisions(options.decisions), alarms)

@@ -12,7 +12,8 @@ from typing import Any
 
 from qualityfm.errors import ConfigError, problem
 from qualityfm.files import write_text
-from qualityfm.inference.predictor import Predictor, load_model, shipped_models
+from qualityfm.inference.loading import load_model, shipped_models
+from qualityfm.inference.predictor import Predictor
 from qualityfm.models.checkpoint import CARD, save_checkpoint
 
 #: Fields of the card that `save_checkpoint` writes itself.

@@ -113,7 +113,7 @@ def shifted_blocks_attention(
     tail = -(num_tokens + lead) % block
     in_block = is_valid.clone()
     in_block[:, :num_global] = False  # they have columns of their own
-    seen = F.pad(in_block, (lead, tail)).view(len(is_valid), -1, 1, block)
+    seen = F.pad(in_block, (lead, tail)).view(is_valid.shape[0], -1, 1, block)
     allowed = seen | torch.eye(block, dtype=torch.bool, device=seen.device)
     allowed = _with_global_columns(allowed, is_valid, num_global)
     queries, keys, values = (_cut(x, block, lead, tail) for x in (query, key, value))

@@ -66,7 +66,7 @@ class CauseHead(nn.Module):
             num_seconds: Seconds to judge.
         """
         flat = mean_over_seconds(_read(self.to_logit, encoded), self.token_s, num_seconds)
-        return flat.reshape(len(flat), -1, self.num_causes, num_seconds).transpose(2, 3)
+        return flat.reshape(flat.shape[0], -1, self.num_causes, num_seconds).transpose(2, 3)
 
 
 class FindingsHead(nn.Module):

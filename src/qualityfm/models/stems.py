@@ -47,7 +47,7 @@ class ByKind(nn.ModuleDict):
             slots = [c for c, k in enumerate(self.kinds) if k == kind]
             found = network(x[:, slots].flatten(0, 1))
             for place, slot in enumerate(slots):
-                answers[slot] = found.unflatten(0, (len(x), len(slots)))[:, place]
+                answers[slot] = found.unflatten(0, (x.shape[0], len(slots)))[:, place]
         return torch.stack(answers, dim=1)
 
 

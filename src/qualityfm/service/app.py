@@ -32,12 +32,12 @@ from qualityfm.strict_json import UnreadableJsonError
 from qualityfm.version import __version__
 
 if TYPE_CHECKING:
-    from qualityfm.inference.predictor import Predictor
+    from qualityfm.inference.scoring import Scorer
 
 
 def make_app(
     config: ServiceConfig | None = None,
-    predictor: Predictor | None = None,
+    predictor: Scorer | None = None,
     recordings: Recordings | None = None,
     notebook: Notebook | None = None,
     review: Review | None = None,
@@ -78,7 +78,7 @@ def _add_answers(app: FastAPI, metrics: Metrics) -> None:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _add_work(app: FastAPI, config: ServiceConfig, predictor: Predictor | None) -> None:
+def _add_work(app: FastAPI, config: ServiceConfig, predictor: Scorer | None) -> None:
     score: Callable[[Recording], QualityScore] = predictor.score if predictor else score_quality
 
     async def work(request: Request, read: Callable[[bytes], Any], then: Callable[[Any], bytes]) -> bytes:
@@ -153,7 +153,7 @@ def _report(recording: Recording, score: QualityScore) -> bytes:
         return write_report(recording, score, Path(folder) / "report.html").read_bytes()
 
 
-def _embedding(predictor: Predictor, recording: Recording) -> bytes:
+def _embedding(predictor: Scorer, recording: Recording) -> bytes:
     found = predictor.embed(recording)
     vectors = [[float(v) for v in row] if row[0] == row[0] else None for row in found.vectors]
     answer = {"recording": found.recording_id, "start_s": found.segment_start_s.tolist(), "vectors": vectors}

@@ -41,6 +41,7 @@ class TaskAnswers(Protocol):
         ...
 
 
+@runtime_checkable
 class TaskAnswerer(Protocol):
     """What the viewer needs of a `TaskModel`."""
 

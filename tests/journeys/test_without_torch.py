@@ -95,7 +95,7 @@ def test_a_models_answers_become_scores_and_embeddings_without_torch():
         from qualityfm.waveform.simulate import SimulationConfig, simulate
 
         class Even(Scorer):
-            def answer(self, values):
+            def answer(self, values, findings=None):
                 num_segments, num_channels, _ = values.shape
                 shape = num_segments, num_channels, self.segments.num_seconds
                 return Answers(features=np.ones((num_segments, 3), np.float32), quality=np.zeros(shape, np.float32))

@@ -14,6 +14,7 @@ from qualityfm.errors import TaskError, problem
 if TYPE_CHECKING:
     from qualityfm.evidence.evaluation import Evaluation
     from qualityfm.inference.task_predictor import TaskModel
+    from qualityfm.tasks.tree_model import TreeModel
 
 EXAMPLES = (
     "qualityfm evaluate vt-alarm --data alarms --labels alarms/records.csv --model qualityfm-tiny-vt-alarm",
@@ -68,18 +69,21 @@ def run(options: Options) -> int:
     return 0
 
 
-def _model(options: Options) -> TaskModel:
+def _model(options: Options) -> TaskModel | TreeModel:
     from qualityfm.inference.loading import load_model, shipped_models
-    from qualityfm.inference.task_predictor import TaskModel
+    from qualityfm.inference.tree_predictor import TreePredictor
+    from qualityfm.models.question import Question
 
     of_task = f"{options.model}-{options.task}"
-    model = load_model(of_task if of_task in shipped_models() else options.model)
-    if not isinstance(model, TaskModel):
+    model = load_model(of_task if of_task in shipped_models() else options.model, runtime="auto")
+    if isinstance(model, TreePredictor):
+        return model.trees
+    if not isinstance(getattr(model, "question", None), Question):
         expected, advice = f"a model fine-tuned for {options.task}", f"`qualityfm finetune {options.task}` makes one"
         raise TaskError(
             problem("no task head", where=options.model, field="task", found=None, expected=expected, advice=advice)
         )
-    return model
+    return model  # type: ignore[return-value]  # what has a question is a TaskModel; its room needs torch
 
 
 def _write(found: Evaluation, out: Path) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "qualityfm finetune vt-alarm --data challenge2015 --labels challenge2015/records.csv --out runs/vt",
     "qualityfm finetune custom --data recordings --labels my-labels.csv --out runs/mine --how probe",
+    "qualityfm finetune vt-alarm --data challenge2015 --how trees --out runs/vt-trees",
     "qualityfm finetune vt-alarm --data challenge2015 --model scratch:qualityfm-tiny --folds --out runs/vt-scratch",
 )
 
@@ -45,8 +46,9 @@ class Options:
     """A shipped name, a run or a checkpoint; scratch:NAME (or a preset) for one untrained, or resnet."""
     model_folds: Annotated[str | None, tyro.conf.arg(metavar="PATTERN")] = None
     """Encoders pre-trained without a fold each, such as runs/fold{n}; {n} is the fold."""
-    how: Literal["probe", "full", "adapter"] = "full"
-    """probe: the head alone; full: all weights; adapter: low-rank changes of the attention."""
+    how: Literal["probe", "full", "adapter", "trees"] = "full"
+    """probe: the head alone; full: all weights; adapter: low-rank changes of the attention; trees: boosted trees on
+    hand-made features, without an encoder (vt-alarm, alarm, af, abp)."""
     folds: bool = False
     """Cross-validate over the table's folds (made by patient where it has none) and print the figures."""
     window_s: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
@@ -69,6 +71,10 @@ class Options:
 
 def run(options: Options) -> int:
     """Fine-tune, or cross-validate with --folds."""
+    if options.how == "trees":
+        from qualityfm.cli.finetune_trees import fit_trees
+
+        return fit_trees(options)
     from qualityfm.finetune.run import gather, question_of, training_examples
     from qualityfm.tasks.folds import with_folds
     from qualityfm.tasks.task import find_task

@@ -23,9 +23,8 @@ from qualityfm.tasks.features import FeatureTable, feature_table
 from qualityfm.tasks.folds import Side, fold_sides, train_test_side
 from qualityfm.tasks.metrics import binary_metrics, decision_metrics
 from qualityfm.tasks.task import TASKS
+from qualityfm.tasks.tree_model import is_sure
 
-#: A model abstains where no channel is of this quality. Our own choice, docs/decisions/0024.
-MIN_QUALITY = 0.3
 FIGURES = ("auc", "score", "tpr", "tnr", "f1")
 
 
@@ -110,7 +109,7 @@ def benchmark_alarms(
         write_scores(scores, asked, ("true_alarm",), {n: a.score for n, a in answered.items()}, threshold=one.threshold)
     rows = _rows(answered, asked, num_rounds)
     protocol = "the split `test`, learned from `train`" if is_test else "the folds of `train`"
-    sure = _is_sure(made)[answered["trees"].rows]
+    sure = is_sure(made.values, made.names)[answered["trees"].rows]
     held = _held(answered["trees"], asked, sure)
     html = _report(task, protocol, rows, held, silent, answered, asked, made)
     return AlarmBenchmark(
@@ -169,14 +168,6 @@ def _by_kind(answers: Answers, asked: Sequence[Example]) -> dict[str, float]:
     found = binary_metrics(truths(asked), answers.score, asked)
     names = {f"auc_{kind.lower()}": kind for kind in ALARM_KINDS} | {"auc_macro": "mean over kinds"}
     return {names[key]: value for key, value in found.items() if key in names}
-
-
-def _is_sure(made: FeatureTable) -> Bool[np.ndarray, " example"]:
-    """Return where some channel is good enough to be asked at all."""
-    columns = [k for k, name in enumerate(made.names) if name.endswith("_quality_mean") and "_low" not in name]
-    if not columns:
-        return np.zeros(len(made.values), bool)
-    return np.asarray(np.nan_to_num(made.values[:, columns]).max(axis=1) >= MIN_QUALITY)
 
 
 def _held(answers: Answers, asked: Sequence[Example], is_sure: Bool[np.ndarray, " a"]) -> HeldPoint:

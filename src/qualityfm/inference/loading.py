@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from qualityfm.errors import ConfigError, problem
 from qualityfm.inference.export_folder import BESIDE, CARD, FORMAT, check_origin, format_of
 from qualityfm.inference.scoring import Scorer
+from qualityfm.tasks.tree_model import FORMAT as TREES
 
 if TYPE_CHECKING:
     from qualityfm.inference.predictor import Predictor
@@ -32,7 +33,8 @@ def load_model(
 def load_model(name_or_folder: str | Path, device: str = "cpu", runtime: Runtime = "torch") -> Scorer:
     """Return a model: a shipped one by its name, or the checkpoint or exported model in a folder (a run's will do).
 
-    One that was fine-tuned for a task is a `TaskModel`, which has `predict_task` beside what every model has.
+    One that was fine-tuned for a task is a `TaskModel`, which has `predict_task` beside what every model has; so is
+    one made of trees, a `TreePredictor`, whatever the runtime: it needs none.
 
     Args:
         name_or_folder: Such as "qualityfm-tiny", "runs/first", "runs/first/checkpoint", or what `export-model` wrote.
@@ -49,6 +51,10 @@ def load_model(name_or_folder: str | Path, device: str = "cpu", runtime: Runtime
         expected = f"one of {', '.join(RUNTIMES)}"
         raise ConfigError(problem("no such runtime", where="models", field="runtime", found=runtime, expected=expected))
     folder = find_checkpoint(name_or_folder)
+    if format_of(folder) == TREES:
+        from qualityfm.inference.tree_predictor import load_tree_predictor
+
+        return load_tree_predictor(folder)
     chosen = _runtime_for(folder) if runtime == "auto" else runtime
     if chosen in ("onnx", "openvino"):
         return _load_exported(folder, device, chosen)

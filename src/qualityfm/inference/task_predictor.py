@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,46 +17,13 @@ from qualityfm.models.checkpoint import CARD, TASK
 from qualityfm.models.operating import OperatingPoint
 from qualityfm.models.question import Question
 from qualityfm.models.task_network import TaskNetwork, load_task_network
-from qualityfm.records import Recording, Signal
+from qualityfm.records import Recording
+from qualityfm.tasks.answers import TaskPrediction as TaskPrediction
+from qualityfm.tasks.answers import between, default_starts
 from qualityfm.tasks.windows import Window, cut_window
-
-if TYPE_CHECKING:
-    import pandas
 
 #: Windows that go through the network together.
 BATCH_WINDOWS = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskPrediction:
-    """A task's answers for windows of a recording.
-
-    Attributes:
-        recording_id: The recording.
-        question: What was asked; names the columns of `values`.
-        start_s: Start of each window, s.
-        values: Calibrated probabilities, or quantities in their unit; NaN for a window without any sample.
-        answers: "yes", "no" or "abstain" for each window of a yes-or-no task, the class for several, else "".
-    """
-
-    recording_id: str
-    question: Question
-    start_s: Float64[np.ndarray, " window"]
-    values: Float64[np.ndarray, "window output"]
-    answers: tuple[str, ...]
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return a frame with recording, start_s, one column for each output, and answer."""
-        import pandas as pd
-
-        frame = pd.DataFrame(self.values, columns=list(self.question.outputs))
-        frame.insert(0, "start_s", self.start_s)
-        frame.insert(0, "recording", self.recording_id)
-        frame["answer"] = list(self.answers)
-        return frame
-
-    def __repr__(self) -> str:
-        return f"{self.question.task} of {self.recording_id!r}:\n{self.to_pandas().to_string(index=False)}"
 
 
 class TaskModel(Predictor):
@@ -96,7 +62,7 @@ class TaskModel(Predictor):
             SignalError: The recording has no channel that the model takes, or `starts_s` lies outside.
         """
         window_s = self.question.window_s
-        chosen = _default_starts(recording.duration_s, window_s) if starts_s is None else np.asarray(starts_s, float)
+        chosen = default_starts(recording.duration_s, window_s) if starts_s is None else np.asarray(starts_s, float)
         windows = [self._window(recording, float(start_s)) for start_s in chosen]
         values = np.stack([window.values for window in windows])
         number = self.question.kinds.index(kind) if kind in self.question.kinds else -1
@@ -152,30 +118,11 @@ class TaskModel(Predictor):
                     expected=f"0 to {recording.duration_s:g} s",
                 )
             )
-        moved = _between(recording, start_s, start_s + self.question.window_s)
+        moved = between(recording, start_s, start_s + self.question.window_s)
         return cut_window(moved, self.segments, hidden=self.question.hidden)
 
     def __repr__(self) -> str:
         return f"TaskModel {self.name!r}: {self.question.task}, windows of {self.question.window_s:g} s"
-
-
-def _default_starts(duration_s: float, window_s: float) -> Float64[np.ndarray, " window"]:
-    """Return starts of windows in a row of which the last ends with the recording; 0 for a short one."""
-    num = max(1, int((duration_s + 1e-6) // window_s))
-    return np.asarray(np.maximum(duration_s - window_s * np.arange(num, 0, -1), 0.0), np.float64)
-
-
-def _between(recording: Recording, begin_s: float, end_s: float) -> Recording:
-    """Return a stretch of a recording that begins at 0, with no sample from `end_s` on."""
-
-    def cut(signal: Signal) -> Signal:
-        rate = signal.sample_rate_hz
-        first = min(max(0, int(np.ceil((begin_s - signal.start_s) * rate - 1e-6))), len(signal.samples))
-        last = max(first, int(np.ceil((end_s - signal.start_s) * rate - 1e-6)))
-        starts_s = signal.start_s + first / rate - begin_s
-        return replace(signal, samples=signal.samples[first:last], start_s=max(0.0, starts_s))
-
-    return replace(recording, signals=tuple(map(cut, recording.signals)))
 
 
 def load_task_model(folder: Path, device: str = "cpu") -> TaskModel:

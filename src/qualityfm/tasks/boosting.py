@@ -16,6 +16,7 @@ from qualityfm.errors import TaskError, problem
 from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.folds import Side
 from qualityfm.tasks.metrics import decision_metrics
+from qualityfm.tasks.trees import Trees, trees_of
 
 #: Settings of the trees; chosen on the folds of the 2015 challenge's `train`, docs/experiments/LOG.md 0009.
 SETTINGS: dict[str, Any] = {
@@ -111,19 +112,39 @@ def answer_sides(
 
 
 def _fit(known: np.ndarray, truth: np.ndarray, asked: np.ndarray, kind: str, settings: Any, seed: int) -> np.ndarray:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
     if kind == "binary":
         is_true = truth[:, 0] > 0.5
         if is_true.all() or not is_true.any():
             return np.full((len(asked), 1), float(is_true.mean()))
-        model = HistGradientBoostingClassifier(**settings, random_state=seed).fit(known, is_true)
-        return np.asarray(model.predict_proba(asked)[:, 1:])
-    columns = [
+        return np.asarray(_fitted(known, truth, kind, settings, seed)[0].predict_proba(asked)[:, 1:])
+    return np.stack([model.predict(asked) for model in _fitted(known, truth, kind, settings, seed)], axis=1)
+
+
+def _fitted(known: np.ndarray, truth: np.ndarray, kind: str, settings: Any, seed: int) -> list[Any]:
+    """Return scikit-learn's model of each output."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    if kind == "binary":
+        return [HistGradientBoostingClassifier(**settings, random_state=seed).fit(known, truth[:, 0] > 0.5)]
+    return [
         HistGradientBoostingRegressor(loss="absolute_error", **settings, random_state=seed).fit(known, truth[:, k])
         for k in range(truth.shape[1])
     ]
-    return np.stack([model.predict(asked) for model in columns], axis=1)
+
+
+def fitted_trees(
+    features: Float[np.ndarray, "example feature"], truth: Float[np.ndarray, "example output"], kind: str, seed: int = 0
+) -> list[Trees]:
+    """Return the trees of each output, learnt from all examples with `SETTINGS`.
+
+    Raises:
+        TaskError: All labels of a yes-or-no task are the same.
+    """
+    if kind == "binary" and len(np.unique(truth[:, 0] > 0.5)) < 2:
+        raise TaskError(
+            problem("nothing to tell apart", where="boosting", field="labels", found=1, expected="two classes")
+        )
+    return [trees_of(one) for one in _fitted(features, truth, kind, SETTINGS, seed)]
 
 
 def inner_answers(

@@ -62,7 +62,13 @@ class FeatureTable:
     problems: tuple[str, ...] = ()
 
 
-def feature_table(task: str, examples: Sequence[Example], lookback_s: float, cache: Path | None = None) -> FeatureTable:
+def feature_table(
+    task: str,
+    examples: Sequence[Example],
+    lookback_s: float,
+    cache: Path | None = None,
+    report: Callable[[int, str], None] | None = None,
+) -> FeatureTable:
     """Return the hand-made features of every example.
 
     Args:
@@ -70,6 +76,7 @@ def feature_table(task: str, examples: Sequence[Example], lookback_s: float, cac
         examples: Windows; labels are not looked at.
         lookback_s: How much before each window's end may be used, s.
         cache: Folder that keeps tables, by examples, files and version; None keeps nothing.
+        report: Called with the number of examples measured, and a name.
 
     Raises:
         TaskError: There are no hand-made features for this task.
@@ -79,10 +86,9 @@ def feature_table(task: str, examples: Sequence[Example], lookback_s: float, cac
     kept = cache / f"features-{_identity(task, examples, lookback_s)}.npz" if cache else None
     if kept is not None and kept.is_file():
         return _load(kept)
-    rows, problems = _measure(FEATURES[task], examples, lookback_s)
+    rows, problems = _measure(FEATURES[task], examples, lookback_s, report)
     names = tuple(sorted({name for row in rows for name in row}))
-    values = np.array([[row.get(name, np.nan) for name in names] for row in rows], np.float64).reshape(len(rows), -1)
-    values[~np.isfinite(values)] = np.nan
+    values = np.array([feature_row(row, names) for row in rows], np.float64).reshape(len(rows), -1)
     table = FeatureTable(names=names, values=values, problems=tuple(problems))
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -90,15 +96,25 @@ def feature_table(task: str, examples: Sequence[Example], lookback_s: float, cac
     return table
 
 
-def _measure(measure: Measure, examples: Sequence[Example], lookback_s: float) -> tuple[list[Figures], list[str]]:
+def feature_row(row: Figures, names: Sequence[str]) -> Float64[np.ndarray, " feature"]:
+    """Return features in a stated order; NaN for one that is missing or not finite."""
+    values = np.array([row.get(name, np.nan) for name in names], np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _measure(
+    measure: Measure, examples: Sequence[Example], lookback_s: float, report: Callable[[int, str], None] | None
+) -> tuple[list[Figures], list[str]]:
     rows: list[Figures] = []
     problems = []
-    for example in examples:
+    for number, example in enumerate(examples, 1):
         try:
             rows.append(measure(read_trace(example, lookback_s), example))
         except QualityFMError as error:
             problems.append(str(error))
             rows.append({})
+        if report is not None:
+            report(number, example.name)
     return rows, problems
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, UInt16
 
 from qualityfm.quality import score_block
-from qualityfm.records import ChannelKind
+from qualityfm.records import ChannelKind, Recording
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_block
 from qualityfm.sources import open_recording
 from qualityfm.tasks.examples import Example
@@ -49,7 +49,15 @@ def read_trace(example: Example, lookback_s: float) -> Trace:
         SignalError: It ends before the stretch, or has no channel that fits a slot.
     """
     start_s, duration_s = example.stretch(lookback_s)
-    recording = open_recording(example.recording, start_s=start_s, duration_s=duration_s)
+    return trace_from(open_recording(example.recording, start_s=start_s, duration_s=duration_s), duration_s)
+
+
+def trace_from(recording: Recording, duration_s: float) -> Trace:
+    """Return the trace of a stretch that was cut before; it begins at 0.
+
+    Raises:
+        SignalError: It has no channel that fits a slot.
+    """
     kinds = (ChannelKind.ECG, ChannelKind.ECG, ChannelKind.PPG, ChannelKind.ABP)
     block = cut_block(
         recording, SegmentConfig(channels=kinds, sample_rate_hz=RATE_HZ, segment_s=SEGMENT_S, step_s=SEGMENT_S)

@@ -39,6 +39,7 @@ def batch_of(segments, num_patches):
         causes=torch.zeros(*seconds, 1, dtype=torch.bool),
         has_quality=torch.ones(seconds, dtype=torch.bool),
         hidden=None if num_patches is None else torch.rand(4, num_patches) < 0.3,
+        findings=None,
     )
 
 

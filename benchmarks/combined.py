@@ -1,0 +1,107 @@
+"""Does a pre-trained encoder add to boosted trees on hand-made features? Alarms of the 2015 challenge, in clean folds.
+
+    python benchmarks/combined.py --data DATA/challenge2015 --encoders runs/fold-{n}
+
+The encoder of fold n must not have met fold n or its neighbours: `docs/experiments/LOG.md` 0017 has the commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float64
+from sklearn.linear_model import LogisticRegression
+
+from qualityfm import load_model, open_recording
+from qualityfm.errors import QualityFMError
+from qualityfm.evidence.encoder_check import require_unseen
+from qualityfm.evidence.intervals import auc, bootstrap
+from qualityfm.evidence.paired import paired_difference
+from qualityfm.tasks.alarms import VT
+from qualityfm.tasks.boosting import answer_sides
+from qualityfm.tasks.examples import Example, groups_of, truths
+from qualityfm.tasks.features import feature_table
+from qualityfm.tasks.folds import Side, fold_sides
+from qualityfm.tasks.task import TASKS
+
+#: Seconds before the alarm's end that the encoder sees: two segments.
+LOOKBACK_S = 60.0
+#: Principal components of the embedding that trees are given; found on training examples.
+NUM_COMPONENTS = 16
+
+
+def main() -> None:
+    """Print the AUC of trees, of the encoder and of both, with paired differences to the trees."""
+    arguments = _arguments()
+    table = arguments.data / "records.csv"
+    every = TASKS["alarm"].examples(arguments.data, table)
+    examples = [e for e in every if e.label is not None and e.split == "train"]
+    made = feature_table("alarm", examples, 300.0, arguments.cache)
+    kinds = made.values[:, [name.startswith("kind_") for name in made.names]]
+    sides, truth = fold_sides(examples), truths(examples)[:, 0] > 0.5
+    answers = {name: np.zeros(len(examples)) for name in ("trees", "trees and encoder", "encoder")}
+    answers["trees"] = answer_sides(made.values, examples, sides, kind="binary").score[:, 0]
+    for side in sides:
+        model = load_model(arguments.encoders.replace("{n}", side.name.split()[-1]))
+        require_unseen(model.card, [examples[i] for i in side.test], table)
+        standard = _standard(_embed(model, examples), side)
+        low = standard @ np.linalg.svd(standard[side.train], full_matrices=False)[2][:NUM_COMPONENTS].T
+        both = answer_sides(made.values, examples, [side], kind="binary", extra_features=low)
+        answers["trees and encoder"][side.test] = both.score[:, 0]
+        seen = np.concatenate((standard / np.sqrt(standard.shape[1]), kinds), axis=1)
+        probe = LogisticRegression(max_iter=2000).fit(seen[side.train], truth[side.train])
+        answers["encoder"][side.test] = probe.predict_proba(seen[side.test])[:, 1]
+    is_vt = np.array([example.kind == VT for example in examples])
+    _tell("five types", answers, truth, groups_of(examples), np.ones(len(examples), bool))
+    _tell("VT among them", answers, truth, groups_of(examples), is_vt)
+
+
+def _embed(model: object, examples: Sequence[Example]) -> Float64[np.ndarray, "example feature"]:
+    """Return the last segment's vector beside the mean over segments; NaN for a record that cannot be read."""
+    found: list[np.ndarray | None] = []
+    for example in examples:
+        start_s, duration_s = example.stretch(LOOKBACK_S)
+        try:
+            recording = open_recording(example.recording, start_s=start_s, duration_s=duration_s)
+            vectors = model.embed(recording).vectors  # type: ignore[attr-defined]
+            found.append(np.concatenate((vectors[-1], vectors.mean(axis=0))))
+        except QualityFMError:
+            found.append(None)
+    width = next(len(one) for one in found if one is not None)
+    return np.array([np.full(width, np.nan) if one is None else one for one in found], np.float64)
+
+
+def _standard(embedded: Float[np.ndarray, "example feature"], side: Side) -> Float64[np.ndarray, "example feature"]:
+    known = embedded[side.train]
+    centred = np.nan_to_num(embedded - np.nanmean(known, axis=0))
+    return np.asarray(centred / (centred[side.train].std(axis=0) + 1e-6))
+
+
+def _tell(what: str, answers: dict[str, np.ndarray], truth: np.ndarray, groups: np.ndarray, kept: np.ndarray) -> None:
+    truth, groups = truth[kept], groups[kept]
+    trees = answers["trees"][kept]
+    for name, every in answers.items():
+        score = every[kept]
+        estimate = bootstrap(partial(_auc_of, truth, score), groups, num_rounds=1000)
+        difference = paired_difference(auc, truth, score, trees, groups, num_rounds=1000)
+        print(f"{what}: {name}: AUC {estimate}, against trees {difference}")
+
+
+def _auc_of(truth: np.ndarray, score: np.ndarray, rows: np.ndarray) -> float:
+    return auc(truth[rows], score[rows])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="challenge2015: records.csv and records")
+    parser.add_argument("--encoders", required=True, help="runs, {n} stands for the fold")
+    parser.add_argument("--cache", type=Path, default=None, help="folder that keeps features")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

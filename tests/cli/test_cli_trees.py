@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from qualityfm import load_model, open_recording
@@ -94,6 +95,29 @@ def test_trees_have_no_folds_of_their_own(alarms: Path, tmp_path: Path, capsys: 
     words = ["finetune", "vt-alarm", "--data", str(alarms), "--how", "trees", "--folds", "--out", str(tmp_path / "r")]
     assert main(words) != 0
     assert "qualityfm benchmark" in capsys.readouterr().err
+
+
+def test_a_folder_is_asked_for_the_moment_of_its_alarms(
+    alarms: Path, trees: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "answers.csv"
+    words = ["score", str(alarms), "--task", "vt-alarm", "--model", str(trees), "--end-s", "20", "--out", str(out)]
+    assert main([*words, "--kind", "Ventricular_Tachycardia", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["num_windows"] == NUM_RECORDS
+    assert sum(found["answers"].values()) == NUM_RECORDS
+    assert len(pd.read_csv(out)) == NUM_RECORDS
+
+
+def test_a_window_after_the_end_of_a_named_recording_is_refused(alarms: Path, trees: Path, capsys: Capture) -> None:
+    words = ["score", str(alarms / "p20"), "--task", "vt-alarm", "--model", str(trees), "--end-s", "500"]
+    assert main(words) != 0
+    assert "nothing to judge" in capsys.readouterr().err
+
+
+def test_a_model_without_the_task_is_refused_with_advice(alarms: Path, capsys: Capture) -> None:
+    assert main(["score", str(alarms / "p20"), "--task", "abp"]) != 0
+    assert "finetune abp" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("task", ["vt-alarm", "alarm", "af"])

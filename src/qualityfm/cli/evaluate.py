@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from qualityfm.cli.terminal import name_problems, progress, remark, say_json, say_table
-from qualityfm.errors import TaskError, problem
 
 if TYPE_CHECKING:
     from qualityfm.evidence.evaluation import Evaluation
-    from qualityfm.inference.task_predictor import TaskModel
-    from qualityfm.tasks.tree_model import TreeModel
 
 EXAMPLES = (
     "qualityfm evaluate vt-alarm --data alarms --labels alarms/records.csv --model qualityfm-tiny-vt-alarm",
@@ -45,13 +42,16 @@ class Options:
 def run(options: Options) -> int:
     """Judge, and print the figures."""
     from qualityfm.cli.places import check_suffix
+    from qualityfm.cli.score_task import find_task_model
     from qualityfm.evidence.evaluation import evaluate
+    from qualityfm.inference.tree_predictor import TreePredictor
     from qualityfm.tasks.task import find_task
 
     if options.out is not None:
         check_suffix(options.out, (".csv", ".parquet", ".json"))
     task = find_task(options.task)
-    model = _model(options)
+    model = find_task_model(options.model, task.name)
+    model = model.trees if isinstance(model, TreePredictor) else model
     examples = task.examples(options.data, options.labels)
     examples = [e for e in examples if options.split is None or e.split == options.split]
     with progress("judging", len(examples)) as advance:
@@ -67,23 +67,6 @@ def run(options: Options) -> int:
     else:
         say_table(("figure", "value [95 %]"), found.figures.rows())
     return 0
-
-
-def _model(options: Options) -> TaskModel | TreeModel:
-    from qualityfm.inference.loading import load_model, shipped_models
-    from qualityfm.inference.tree_predictor import TreePredictor
-    from qualityfm.models.question import Question
-
-    of_task = f"{options.model}-{options.task}"
-    model = load_model(of_task if of_task in shipped_models() else options.model, runtime="auto")
-    if isinstance(model, TreePredictor):
-        return model.trees
-    if not isinstance(getattr(model, "question", None), Question):
-        expected, advice = f"a model fine-tuned for {options.task}", f"`qualityfm finetune {options.task}` makes one"
-        raise TaskError(
-            problem("no task head", where=options.model, field="task", found=None, expected=expected, advice=advice)
-        )
-    return model  # type: ignore[return-value]  # what has a question is a TaskModel; its room needs torch
 
 
 def _write(found: Evaluation, out: Path) -> None:

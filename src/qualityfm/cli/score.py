@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "qualityfm score recordings/a103l --out quality.csv",
     "qualityfm score recordings/ --model runs/first --out quality.parquet",
+    "qualityfm score alarms/ --task vt-alarm --end-s 300 --kind Ventricular_Tachycardia --out alarms.csv",
 )
 
 #: Segments whose seconds become rows of the table at once.
@@ -41,6 +42,12 @@ class Options:
     """Folder to write the quality into as WFDB annotations, RECORD.qfm, which other viewers show."""
     per: Literal["second", "segment"] = "second"
     """What a row of the table is: a second of a channel, or a segment."""
+    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None
+    """Ask a task model instead: vt-alarm, alarm or af of the shipped ones, or what --model was fine-tuned for."""
+    end_s: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """With --task: judge only the window that ends here, such as the moment of the alarm; else one after the other."""
+    kind: Annotated[str, tyro.conf.arg(metavar="KIND")] = ""
+    """With --task: what sort of window it is, such as the alarm's type."""
     json: bool = False
     """Print the summary as JSON."""
 
@@ -49,6 +56,10 @@ def run(options: Options) -> int:
     """Score recordings; in a folder, what cannot be used is skipped and named."""
     if options.out is not None:
         check_suffix(options.out, SUFFIXES)
+    if options.task is not None:
+        from qualityfm.cli.score_task import answer_recordings
+
+        return answer_recordings(options)
     score, model_name = scorer(options.model)
     is_folder = options.recordings.is_dir()
     with nullcontext() if options.out is None else open_table(options.out) as table:

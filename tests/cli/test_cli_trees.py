@@ -115,6 +115,13 @@ def test_a_window_after_the_end_of_a_named_recording_is_refused(alarms: Path, tr
     assert "nothing to judge" in capsys.readouterr().err
 
 
+def test_a_tree_model_is_described(capsys: Capture) -> None:
+    assert main(["inspect", "qualityfm-tiny-vt-alarm"]) == 0
+    shown = capsys.readouterr().out
+    assert "no encoder" in shown
+    assert "CC BY 4.0" in shown
+
+
 def test_a_model_without_the_task_is_refused_with_advice(alarms: Path, capsys: Capture) -> None:
     assert main(["score", str(alarms / "p20"), "--task", "abp"]) != 0
     assert "finetune abp" in capsys.readouterr().err

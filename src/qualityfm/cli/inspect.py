@@ -57,10 +57,13 @@ def describe(name: str, layout: str | None = None) -> dict[str, Any]:
     Raises:
         ConfigError: It is none of the things that can be inspected.
     """
+    from qualityfm.inference.loading import find_checkpoint, shipped_models
     from qualityfm.prepare.place import PLAN_FILE
     from qualityfm.pretrain.preset import preset_names
 
     path = Path(name)
+    if name in shipped_models() and name not in preset_names() and not path.exists():
+        path = find_checkpoint(name)
     if name in preset_names() or name.endswith(".toml"):
         return _preset(name)
     if "://" in name or (path / INDEX).is_file():
@@ -122,12 +125,22 @@ def _size(num_parameters: int) -> dict[str, Any]:
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
+    from qualityfm.inference.export_folder import FORMAT as EXPORTED
+    from qualityfm.inference.export_folder import format_of, read_export_card
     from qualityfm.models.checkpoint import read_card
+    from qualityfm.tasks.tree_model import FORMAT as TREES
+    from qualityfm.tasks.tree_model import load_tree_model
 
     is_run = (path / "checkpoint" / CARD).is_file()
     folder = path / "checkpoint" if is_run else path
-    card = read_card(folder)
     kind = "run" if is_run else "checkpoint"
+    made_of = format_of(folder)
+    if made_of == TREES:
+        return {"kind": "tree model", "folder": str(folder), **load_tree_model(folder).card}
+    if made_of == EXPORTED:
+        card = read_export_card(folder)
+        return {"kind": "exported model", "folder": str(folder), **card, **_size(card["num_parameters"])}
+    card = read_card(folder)
     return {"kind": kind, "folder": str(folder), **card, **_size(int(card["num_parameters"]))}
 
 
@@ -188,6 +201,8 @@ def _show(name: str, found: dict[str, Any]) -> None:
         _show_record(found)
     elif kind == "data set":
         _show_dataset(name, found)
+    elif kind == "tree model":
+        _show_trees(name, found)
     else:
         _show_model(name, found)
 
@@ -270,6 +285,23 @@ def _show_model(name: str, found: dict[str, Any]) -> None:
         facts["trained model"] = "none shipped: pre-train it"
     else:
         facts |= _training_facts(card)
+    say_facts(f"{found['kind']} {found.get('name', name)}", facts)
+
+
+def _show_trees(name: str, found: dict[str, Any]) -> None:
+    question, operating, learnt = found["task"]["question"], found["task"]["operating"], found["examples"]
+    facts: dict[str, Any] = {
+        "made of": found.get("made_of", "trees"),
+        "answers": f"{question['task']}: {', '.join(question['outputs'])}, windows of {question['window_s']:g} s",
+        "looks at": f"{len(found['features'])} features of up to {found['lookback_s']:g} s",
+        "learnt from": f"{learnt['num_examples']:,} examples of {learnt['num_groups']:,} patients or records",
+    }
+    if operating is not None:
+        facts["yes from"] = f"{operating['threshold']:.3g}, chosen for rule {operating['rule']}"
+        facts["no below"] = (
+            f"{operating['careful_threshold']:.3g}, which holds {operating['sensitivity']:.0%} of true ones"
+        )
+    facts |= {key: str(found[key]) for key in ("command", "status", "licence", "attribution") if key in found}
     say_facts(f"{found['kind']} {found.get('name', name)}", facts)
 
 

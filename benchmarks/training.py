@@ -51,6 +51,7 @@ def random_batch(preset: Preset, batch_size: int) -> PairBatch:
         causes=torch.rand(*shape, segments.num_seconds, len(Cause.learnable())) < 0.1,
         has_quality=torch.ones(*shape, segments.num_seconds, dtype=torch.bool),
         hidden=hidden,
+        findings=None,
     )
 
 

@@ -69,6 +69,26 @@ class CauseHead(nn.Module):
         return flat.reshape(flat.shape[0], -1, self.num_causes, num_seconds).transpose(2, 3)
 
 
+class BeatHead(nn.Module):
+    """Some numbers about each token of each channel slot, such as its beats; thrown away after pre-training.
+
+    Args:
+        width: Features of a token.
+        channels: As in `QualityHead`.
+        num_measures: Numbers.
+    """
+
+    def __init__(self, width: int, channels: int | tuple[ChannelKind, ...], num_measures: int) -> None:
+        super().__init__()
+        self.num_measures = num_measures
+        self.measure = _readout(width, channels, num_measures)
+
+    def forward(self, encoded: Encoded) -> Float[Tensor, "batch channel patch measure"]:
+        """Return the numbers."""
+        flat = _read(self.measure, encoded)
+        return flat.reshape(len(flat), -1, self.num_measures, flat.shape[2]).transpose(2, 3)
+
+
 class FindingsHead(nn.Module):
     """Answers about each second of each channel slot, from the tokens and what the classical indices found there.
 

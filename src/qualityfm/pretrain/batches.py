@@ -11,6 +11,7 @@ from torch import Tensor
 
 from qualityfm.models.config import ModelConfig
 from qualityfm.pretrain.augment import blank_span, drop_channel, hide_patches, jitter
+from qualityfm.pretrain.beats import beat_targets
 from qualityfm.pretrain.config import PretrainConfig
 from qualityfm.pretrain.pairing import PairIndex, Pairs, anchors_of_step
 from qualityfm.quality.findings import NUM_FINDINGS, find_signs
@@ -43,6 +44,9 @@ class PairBatch:
         hidden: Patches of the student behind the mask token; None for "convolution" tokens.
         findings: Of the classical indices in each second of the worse member, for heads that see them; all 0 in the
             pairs for which they are held back.
+        beats: What `qualityfm.pretrain.beats` measures on the worse member before anything is done to it; None where
+            no loss asks for it.
+        beats_known: Which of these numbers are known.
     """
 
     better: Float[Tensor, "batch channel time"]
@@ -54,6 +58,8 @@ class PairBatch:
     has_quality: Bool[Tensor, "batch channel second"]
     hidden: Bool[Tensor, "batch patch"] | None
     findings: Float[Tensor, "batch channel second finding"] | None
+    beats: Float[Tensor, "batch channel patch measure"] | None = None
+    beats_known: Bool[Tensor, "batch channel patch measure"] | None = None
 
     def to(self, device: torch.device) -> PairBatch:
         """Return the batch on a device."""
@@ -115,6 +121,7 @@ class PairBatches:
         teacher, student, quality, causes, has_quality, findings = (
             np.stack(parts) for parts in zip(*members, strict=True)
         )
+        beats, beats_known = self._beats(worse)
         return PairBatch(
             better=torch.from_numpy(teacher),
             worse=torch.from_numpy(student),
@@ -125,6 +132,8 @@ class PairBatches:
             has_quality=torch.from_numpy(has_quality),
             hidden=self._hidden(streams),
             findings=torch.from_numpy(findings) if self.model.heads_see == "tokens and findings" else None,
+            beats=beats,
+            beats_known=beats_known,
         )
 
     def _members(
@@ -180,6 +189,15 @@ class PairBatches:
             is_real=(is_real & np.isfinite(physical))[None],
         )
         return np.asarray(find_signs(block)[0])
+
+    def _beats(self, worse: ShardBatch) -> tuple[Tensor | None, Tensor | None]:
+        if self.config.beat_weight == 0:
+            return None, None
+        segments = self.reader.segments
+        found = beat_targets(
+            worse.values, worse.quality, segments.channels, segments.sample_rate_hz, self.model.patch_samples
+        )
+        return torch.from_numpy(found.measures), torch.from_numpy(found.is_known)
 
     def _hidden(self, streams: list[np.random.Generator]) -> Bool[Tensor, "batch patch"] | None:
         if self.model.tokens == "convolution":

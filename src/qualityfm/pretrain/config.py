@@ -42,6 +42,7 @@ NOT_NEGATIVE = (
     "phase_weight",
     "quality_weight",
     "cause_weight",
+    "beat_weight",
     "seed",
 )
 
@@ -84,6 +85,7 @@ class PretrainConfig:
         phase_weight: Weight of the phase term.
         quality_weight: Weight of the quality head's loss.
         cause_weight: Weight of the cause head's loss.
+        beat_weight: Weight of the loss on beats, as `qualityfm.pretrain.beats` measures them (not with "paper").
         cause_emphasis: How much more a second that has a cause counts for it than one that has not; causes are rare.
         seed: Of everything random in the run.
     """
@@ -119,6 +121,7 @@ class PretrainConfig:
     quality_weight: float = 1.0
     cause_weight: float = 1.0
     cause_emphasis: float = 1.0
+    beat_weight: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:

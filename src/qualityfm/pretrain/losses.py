@@ -143,6 +143,25 @@ def cause_loss(
     return _mean_where(by_cause.sum(-1), has_quality)
 
 
+def beat_loss(
+    answers: Float[Tensor, "batch channel patch measure"],
+    measures: Float[Tensor, "batch channel patch measure"],
+    is_known: Bool[Tensor, "batch channel patch measure"],
+) -> Float[Tensor, ""]:
+    """Return the binary cross-entropy of beats plus the Huber difference of each measure, over what is known.
+
+    Args:
+        answers: The beat head's; the first of each is the logit of a beat.
+        measures: In the order of `qualityfm.pretrain.beats.MEASURES`.
+        is_known: Which of them count.
+    """
+    is_beat = F.binary_cross_entropy_with_logits(answers[..., 0], measures[..., 0], reduction="none")
+    differences = F.huber_loss(answers[..., 1:], measures[..., 1:], reduction="none")
+    terms = [_mean_where(is_beat, is_known[..., 0])]
+    terms += [_mean_where(differences[..., k], is_known[..., k + 1]) for k in range(differences.shape[-1])]
+    return torch.stack(terms).sum()
+
+
 def quality_loss(
     logits: Float[Tensor, "batch channel second"],
     quality: Float[Tensor, "batch channel second"],

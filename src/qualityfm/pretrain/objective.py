@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from qualityfm.errors import ConfigError, problem
 from qualityfm.models.encoder import Encoded
-from qualityfm.models.heads import ProjectionHead
+from qualityfm.models.heads import BeatHead, ProjectionHead
 from qualityfm.models.network import Network
 from qualityfm.pretrain import losses
 from qualityfm.pretrain.batches import PairBatch
+from qualityfm.pretrain.beats import MEASURES
 from qualityfm.pretrain.config import SPECTRAL_WINDOW_S, PretrainConfig
 from qualityfm.pretrain.teacher import Teacher
 
@@ -56,13 +57,18 @@ class Objective(nn.Module):
             self.projection = ProjectionHead(width, config.num_prototypes)
         else:
             self.projection = nn.Identity()
+        self.beats: BeatHead | None = None
+        if config.beat_weight > 0:
+            kinds = network.segments.channels
+            slots = kinds if network.config.tokens == "channels" else len(kinds)
+            self.beats = BeatHead(width, slots, len(MEASURES))
         self.teacher = Teacher(network, self.projection, config.num_prototypes or width)
         self.window_samples = round(SPECTRAL_WINDOW_S * network.segments.sample_rate_hz)
         self.is_distilling = config.distill_weight > 0
         self.is_decoding = config.amplitude_weight > 0 or config.phase_weight > 0
         has_heads = network.quality is not None and config.quality_weight > 0
-        if not (self.is_distilling or self.is_decoding or has_heads):
-            expected = "a weight above 0 of distillation, spectra or quality"
+        if not (self.is_distilling or self.is_decoding or has_heads or self.beats is not None):
+            expected = "a weight above 0 of distillation, spectra, quality or beats"
             raise ConfigError(
                 problem("nothing to learn", where="pretrain", field="weights", found=0, expected=expected)
             )
@@ -72,8 +78,9 @@ class Objective(nn.Module):
 
     def student_parameters(self) -> list[nn.Parameter]:
         """Return the weights that are trained; the teacher's are not among them."""
-        both = (*self.network.parameters(), *self.projection.parameters())
-        return [parameter for parameter in both if parameter.requires_grad]
+        of_beats = () if self.beats is None else self.beats.parameters()
+        every = (*self.network.parameters(), *self.projection.parameters(), *of_beats)
+        return [parameter for parameter in every if parameter.requires_grad]
 
     def forward(self, batch: PairBatch) -> Outcome:
         """Return the losses of a batch, those of weight 0 left out; moves the centres while training."""
@@ -95,6 +102,10 @@ class Objective(nn.Module):
             terms["quality"] = losses.quality_loss(logits, batch.quality, batch.has_quality)
         if self.network.causes is not None:
             terms["causes"] = losses.cause_loss(named, batch.causes, batch.has_quality, self.config.cause_emphasis)
+        if self.beats is not None:
+            assert batch.beats is not None  # whoever sets the weight gets batches with beats
+            assert batch.beats_known is not None
+            terms["beats"] = losses.beat_loss(self.beats(seen), batch.beats, batch.beats_known)
         centred = guide_pooled - self.teacher.pooled_center
         if self.training and self.is_distilling:
             flat = guide_tokens[guide.is_valid]
@@ -105,6 +116,7 @@ class Objective(nn.Module):
             "phase": self.config.phase_weight,
             "quality": self.config.quality_weight,
             "causes": self.config.cause_weight,
+            "beats": self.config.beat_weight,
         }
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         return Outcome(terms={"loss": total, **terms}, teacher_pooled=guide.pooled.detach(), teacher_logits=centred)

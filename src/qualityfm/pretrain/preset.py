@@ -28,6 +28,14 @@ class Preset:
         self._require("decoder", self.model.decoder == decoder, f"{decoder!r}, which the objective compares")
         has_use = self.model.quality_head or self.pretrain.quality_weight == 0
         self._require("quality_head", has_use, "true, since pretrain.quality_weight is above 0")
+        if is_paper and self.pretrain.beat_weight:
+            found, expected = (
+                self.pretrain.beat_weight,
+                "0 with objective = 'paper', whose tokens are longer than a beat",
+            )
+            raise ConfigError(
+                problem("wrong setting", where="pretrain", field="beat_weight", found=found, expected=expected)
+            )
         num_bins = self.segments.num_samples // 2 + 1
         self._require("width", not is_paper or self.model.width <= num_bins, f"at most {num_bins}, the bins of the FFT")
         if not is_paper and self.segments.segment_s < SPECTRAL_WINDOW_S:

@@ -56,6 +56,8 @@ class Options:
     """Under torchrun: all weights in every process (DDP), or a part in each (FSDP2)."""
     accumulate: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """Parts that a batch is worked through in, to fit the memory."""
+    workers: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Processes that make batches ahead, beside each one that trains; worth it where a device waits for batches."""
     json: bool = False
     """Print the outcome as JSON."""
 
@@ -99,7 +101,12 @@ def train(options: Options) -> RunSummary:
     from qualityfm.training.engine import EngineConfig
     from qualityfm.training.ranks import is_first
 
-    engine = EngineConfig(precision=options.precision, sharding=options.sharding, accumulate=options.accumulate)
+    engine = EngineConfig(
+        precision=options.precision,
+        sharding=options.sharding,
+        accumulate=options.accumulate,
+        workers=options.workers,
+    )
     preset = load_preset(options.preset)
     noise = open_data_folder(options.noise, NOISE_FOLDER)
     if is_first():

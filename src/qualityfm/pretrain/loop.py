@@ -20,6 +20,7 @@ from qualityfm.pretrain import watch
 from qualityfm.pretrain.batches import HELD_BACK, PairBatches
 from qualityfm.pretrain.calibrate import calibrate
 from qualityfm.pretrain.config import PretrainConfig
+from qualityfm.pretrain.feed import BatchSource, fed
 from qualityfm.pretrain.noise import load_noise, noise_name
 from qualityfm.pretrain.objective import Objective, Outcome
 from qualityfm.pretrain.onlooker import Onlooker, is_time_to_look
@@ -203,10 +204,12 @@ def _work(
         start = {f"heldout/{name}": value for name, value in state.history["heldout_start"].items()} | _look(run, log)
         if log is not None:
             log.write(0, start)
-    with StopRequest() as stop:
+    parts = run.engine.parts(run.config.batch_size)
+    ahead = fed(run.material.batches, range(state.step, end), parts, run.engine.config.workers)
+    with StopRequest() as stop, ahead as source:
         must_stop = False
         while state.step < end and not must_stop:
-            told, values = _one_step(run)
+            told, values = _one_step(run, source)
             values |= _look(run, log)
             if log is not None:
                 log.write(state.step, values)
@@ -233,10 +236,10 @@ def _look(run: _Run, log: RunLog | None) -> dict[str, float]:
     return {} if network is None or log is None else run.onlooker.look(network, run.state.step, log)
 
 
-def _one_step(run: _Run) -> tuple[StepReport, dict[str, float]]:
+def _one_step(run: _Run, source: BatchSource) -> tuple[StepReport, dict[str, float]]:
     """Take one step, and look at the held-out patients where it is time; return what to show and what to log."""
     state, began = run.state, time.monotonic()
-    values = take_step(run.engine, state, run.material.batches, run.config, run.num_steps)
+    values = take_step(run.engine, state, source, run.config, run.num_steps)
     is_check = state.step % max(1, min(100, run.num_steps // 10)) == 0 or state.step == run.num_steps
     if is_check:
         run.last_check = state.history["heldout_last"] = watching.check(

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from qualityfm.errors import FormatError, problem
-from qualityfm.pretrain.batches import PairBatches
 from qualityfm.pretrain.config import PretrainConfig
+from qualityfm.pretrain.feed import BatchSource
 from qualityfm.pretrain.objective import Objective
 from qualityfm.training import ranks, runtime
 from qualityfm.training.engine import Engine
@@ -33,7 +33,7 @@ def new_state(objective: Objective, config: PretrainConfig, *, is_sharded: bool)
 
 
 def take_step(
-    engine: Engine, state: TrainingState, batches: PairBatches, config: PretrainConfig, num_steps: int
+    engine: Engine, state: TrainingState, batches: BatchSource, config: PretrainConfig, num_steps: int
 ) -> dict[str, float]:
     """Take the next step and return its losses over the whole batch.
 
@@ -54,7 +54,7 @@ def take_step(
     return values | {"learning_rate": state.optimizer.param_groups[0]["lr"]}
 
 
-def _learn(engine: Engine, state: TrainingState, batches: PairBatches, config: PretrainConfig) -> dict[str, float]:
+def _learn(engine: Engine, state: TrainingState, batches: BatchSource, config: PretrainConfig) -> dict[str, float]:
     """Move the student's weights and return the losses, the share of made pairs and the norm of the gradient."""
     objective, optimizer = engine.module, state.optimizer
     assert isinstance(objective, Objective)

@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qualityfm.models.attention import (
-    DENSE_UP_TO_WINDOWS,
     dense_band_attention,
     dense_block_attention,
     rotate_positions,
@@ -77,7 +76,7 @@ def test_windowed_attention_takes_the_dense_way_only_for_short_inputs(monkeypatc
 
     monkeypatch.setattr(module, "dense_band_attention", refuse)
     radius = 4
-    limit = DENSE_UP_TO_WINDOWS * (2 * radius + 1)
+    limit = module.dense_limit(radius)
     query, key, value, is_valid = random_inputs(limit + 1)
     windowed_attention(query, key, value, radius=radius, num_global=1, is_valid=is_valid)
     query, key, value, is_valid = random_inputs(limit)
@@ -88,8 +87,15 @@ def test_windowed_attention_takes_the_dense_way_only_for_short_inputs(monkeypatc
 def test_the_30_s_input_of_the_default_model_is_really_windowed():
     from qualityfm.models.config import ModelConfig
 
-    tokens = 150 + 1
-    assert tokens > DENSE_UP_TO_WINDOWS * (2 * ModelConfig().attention_radius + 1)
+    radius = ModelConfig().attention_radius
+    query, key, value, _ = random_inputs(150 + 1)
+    is_valid = torch.ones(2, 150 + 1, dtype=torch.bool)
+    before = windowed_attention(query, key, value, radius=radius, num_global=1, is_valid=is_valid)
+    with torch.no_grad():
+        key[:, :, 100] += 3
+    after = windowed_attention(query, key, value, radius=radius, num_global=1, is_valid=is_valid)
+    assert torch.equal(after[:, :, 1 : 100 - radius], before[:, :, 1 : 100 - radius])
+    assert not torch.equal(after[:, :, 100 - radius : 100], before[:, :, 100 - radius : 100])
 
 
 def test_a_token_beyond_the_radius_changes_nothing():

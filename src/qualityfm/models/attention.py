@@ -13,8 +13,9 @@ from torch import Tensor
 
 from qualityfm.models.flex import flex_band_attention, uses_flex
 
-#: Up to this many windows of tokens, dense attention under the band mask is faster (measured, benchmarks/attention.py).
-DENSE_UP_TO_WINDOWS = 3
+#: Up to so many tokens, and so many more for each token of the radius, dense attention under the band mask is faster:
+#: sliding copies keys and values (measured for radii of 8, 16 and 64, docs/decisions/0040).
+DENSE_TOKENS, DENSE_TOKENS_PER_RADIUS = 128, 5.5
 
 
 def windowed_attention(
@@ -41,8 +42,13 @@ def windowed_attention(
     num_tokens = query.shape[2]
     if uses_flex(query):
         return flex_band_attention(query, key, value, radius=radius, num_global=num_global, is_valid=is_valid)
-    use = dense_band_attention if num_tokens <= DENSE_UP_TO_WINDOWS * (2 * radius + 1) else sliding_attention
+    use = dense_band_attention if num_tokens <= dense_limit(radius) else sliding_attention
     return use(query, key, value, radius=radius, num_global=num_global, is_valid=is_valid)
+
+
+def dense_limit(radius: int) -> int:
+    """Return the number of tokens up to which dense attention under the band mask is the cheaper way."""
+    return int(DENSE_TOKENS + DENSE_TOKENS_PER_RADIUS * radius)
 
 
 def dense_band_attention(

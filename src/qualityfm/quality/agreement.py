@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 from numba import njit
-from scipy.fft import irfft, next_fast_len, rfft
 
 from qualityfm.quality.lines import Judgement
+from qualityfm.quality.measures import ROW
 from qualityfm.records import ChannelKind
 
 #: All thresholds of this file are our own choice, docs/decisions/0004 and 0020.
@@ -31,6 +31,7 @@ SURELY = 0.35  # correlation of a segment from which on each of its seconds is a
 LOCAL_NO, LOCAL_YES = 0.1, 0.6  # a second's correlation over its segment's; trust rises in between
 STILL_SHARE = 0.2  # a second with less going on than this share of the usual is not asked
 MIN_LENGTH_S = 10.0  # fewer beats than this holds prove nothing
+NUM_CLASSES = 64  # of sizes, in the search for the usual one
 
 _PULSES = (ChannelKind.PPG, ChannelKind.ABP)
 
@@ -56,85 +57,120 @@ def agreement_trusts(
         return {}
     is_good = quality.mean(axis=2) >= MIN_QUALITY
     activity = {c: activity_steps(judged[c]) for c in (*ecgs, *pulses) if is_good[:, c].any()}
-    spectra = {c: _spectrum(steps) for c, steps in activity.items()}
     best = {c: np.full(quality[:, 0].shape, -np.inf, np.float32) for c in (*ecgs, *pulses)}
     for e in ecgs:
         for p in pulses:
-            asked = np.flatnonzero(is_good[:, e] & is_good[:, p])
-            if len(asked):
-                together, delay = best_correlation(spectra[e][asked], spectra[p][asked])
-                drifts = _drifts(activity[e][asked], activity[p][asked], together)
-                local = _local_trust(activity[e][asked], activity[p][asked], together, delay, quality.shape[2])
-                local[np.minimum(quality[asked, e], quality[asked, p]) < MIN_QUALITY] = 1  # it has causes of its own
-                trust = _trust(together, drifts)[:, None] * local
-                best[e][asked] = np.maximum(best[e][asked], trust)
-                best[p][asked] = np.maximum(best[p][asked], trust)
-    return {c: np.where(np.isfinite(found), found, 1).astype(np.float32) for c, found in best.items()}
-
-
-def _local_trust(
-    ecg: Float32[np.ndarray, "segment step"],
-    pulse: Float32[np.ndarray, "segment step"],
-    together: Float32[np.ndarray, " segment"],
-    delay: Int64[np.ndarray, " segment"],
-    num_seconds: int,
-) -> Float32[np.ndarray, "segment second"]:
-    """Return the trust left by how well three seconds around each second keep the segment's agreement at its delay."""
-    share, spread = np.empty((2, len(ecg), num_seconds), np.float32)
-    _local_shares(ecg, pulse, delay, share, spread)
-    share /= np.maximum(together, 1e-9)[:, None]
-    trust = LEAST_TRUST + (1 - LEAST_TRUST) * np.clip((share - LOCAL_NO) / (LOCAL_YES - LOCAL_NO), 0, 1)
-    is_still = spread < STILL_SHARE * np.median(spread, axis=1, keepdims=True)  # a pause agrees with anything
-    return np.where((together < SURELY)[:, None] | is_still, 1, trust).astype(np.float32)
+            is_asked = is_good[:, e] & is_good[:, p]
+            if is_asked.any():
+                weaker = np.minimum(quality[:, e], quality[:, p])
+                _raise_trust(activity[e], activity[p], is_asked, weaker, best[e], best[p])
+    return {c: np.where(np.isfinite(found), found, np.float32(1)) for c, found in best.items()}
 
 
 @njit(cache=True)
-def _local_shares(ecg: np.ndarray, pulse: np.ndarray, delay: np.ndarray, share: np.ndarray, spread: np.ndarray) -> None:
-    """Write the correlation within three seconds, at a delay that may be a step off, and the spread of the ECG."""
-    num_steps, num_seconds = ecg.shape[1], share.shape[1]
+def _raise_trust(
+    ecg: np.ndarray,
+    pulse: np.ndarray,
+    is_asked: np.ndarray,
+    weaker: np.ndarray,
+    best_of_ecg: np.ndarray,
+    best_of_pulse: np.ndarray,
+) -> None:
+    """Raise the trust in two channels to what their agreement gives them, segment by segment."""
+    num_seconds = weaker.shape[1]
+    share, spread = np.empty(num_seconds, np.float32), np.empty(num_seconds, np.float32)
     for i in range(len(ecg)):
+        if not is_asked[i]:
+            continue
+        together, delay = best_correlation(ecg[i], pulse[i])
+        whole = _trust_in_whole(together, _drifts(ecg[i], pulse[i], together))
+        _local_shares(ecg[i], pulse[i], delay, share, spread)
+        still = np.float32(STILL_SHARE) * np.float32(np.median(spread))
         for s in range(num_seconds):
-            begin, end = max(s - 1, 0) * num_steps // num_seconds, min(s + 2, num_seconds) * num_steps // num_seconds
-            e, p, ee, pp, ep = 0.0, 0.0, 0.0, 0.0, 0.0
-            for t in range(begin, end):
-                u = min(t + delay[i], num_steps - 2)
-                x, y = ecg[i, t], max(pulse[i, max(u - 1, 0)], pulse[i, u], pulse[i, u + 1])
-                e, p, ee, pp, ep = e + x, p + y, ee + x * x, pp + y * y, ep + x * y
-            count = max(end - begin, 1)
-            spread[i, s] = max(ee - e * e / count, 0.0) / count
-            size = spread[i, s] * count * max(pp - p * p / count, 0.0)
-            share[i, s] = (ep - e * p / count) / max(np.sqrt(size), 1e-9)
+            trust = whole
+            # A pause agrees with anything, and what is bad by itself has causes of its own.
+            if together >= SURELY and spread[s] >= still and weaker[i, s] >= MIN_QUALITY:
+                certainty = (share[s] / max(together, 1e-9) - LOCAL_NO) / (LOCAL_YES - LOCAL_NO)
+                trust *= LEAST_TRUST + (1 - LEAST_TRUST) * min(max(certainty, 0.0), 1.0)
+            best_of_ecg[i, s] = max(best_of_ecg[i, s], np.float32(trust))
+            best_of_pulse[i, s] = max(best_of_pulse[i, s], np.float32(trust))
 
 
-def _drifts(
-    ecg: Float32[np.ndarray, "segment step"],
-    pulse: Float32[np.ndarray, "segment step"],
-    together: Float32[np.ndarray, " segment"],
-) -> Bool[np.ndarray, " segment"]:
-    """Return where short parts agree much better than the whole: two hearts of like rates keep step for seconds.
+@njit(cache=True)
+def _trust_in_whole(together: float, drifts: bool) -> float:
+    no, yes = (DRIFTING_NO, DRIFTING_YES) if drifts else (CLEAR_NO, CLEAR_YES)
+    return LEAST_TRUST + (1 - LEAST_TRUST) * min(max((together - no) / (yes - no), 0.0), 1.0)
 
-    Asked only between a clear no and a clear yes.
+
+@njit(cache=True)
+def _drifts(ecg: np.ndarray, pulse: np.ndarray, together: float) -> bool:
+    """Return whether short parts agree much better than the whole: two hearts of like rates keep step for seconds.
+
+    Asked only between a clear no and a clear yes: elsewhere it changes nothing.
     """
-    drifts = np.zeros(len(ecg), bool)
-    doubtful = np.flatnonzero((together >= CLEAR_NO) & (together <= DRIFTING_YES))  # elsewhere it changes nothing
-    if not len(doubtful):
-        return drifts
-    ecg, pulse = ecg[doubtful], pulse[doubtful]
-    length = ecg.shape[1] // NUM_PARTS
-    parts = np.zeros(len(ecg), np.float32)
+    if not CLEAR_NO <= together <= DRIFTING_YES:
+        return False
+    length, parts = len(ecg) // NUM_PARTS, 0.0
     for first in range(0, NUM_PARTS * length, length):
-        part = slice(first, first + length)
-        parts += best_correlation(_spectrum(ecg[:, part]), _spectrum(pulse[:, part]))[0]
-    drifts[doubtful] = together[doubtful] < DRIFTS_BELOW * parts / NUM_PARTS
-    return drifts
+        parts += best_correlation(ecg[first : first + length], pulse[first : first + length])[0]
+    return bool(together < DRIFTS_BELOW * parts / NUM_PARTS)
 
 
-def _trust(
-    correlation: Float32[np.ndarray, " segment"], drifts: Bool[np.ndarray, " segment"]
-) -> Float32[np.ndarray, " segment"]:
-    no, yes = np.where(drifts, DRIFTING_NO, CLEAR_NO), np.where(drifts, DRIFTING_YES, CLEAR_YES)
-    certainty = np.clip((correlation - no) / (yes - no), 0, 1)
-    return np.asarray(LEAST_TRUST + (1 - LEAST_TRUST) * certainty, np.float32)
+@njit(cache=True)
+def best_correlation(ecg: np.ndarray, pulse: np.ndarray) -> tuple[float, int]:
+    """Return the highest correlation over all delays of the pulse, and that delay in steps.
+
+    Directly: with so few delays it is quicker than by Fourier transforms.
+    """
+    rows = (len(ecg) + ROW - 1) // ROW * ROW
+    first, second = np.zeros(rows, np.float32), np.zeros(rows + NUM_DELAYS, np.float32)
+    _standardise(ecg, first)
+    _standardise(pulse, second)
+    best, delay = np.float32(-1), 0
+    for d in range(NUM_DELAYS):
+        correlation = _dot(first, second[d : d + rows])
+        if correlation > best:
+            best, delay = correlation, d
+    return float(best), delay
+
+
+@njit(cache=True)
+def _standardise(steps: np.ndarray, standard: np.ndarray) -> None:
+    """Write activity of mean 0 and power 1; what is longer stays 0."""
+    total, power = 0.0, 0.0
+    for t in range(len(steps)):
+        total += steps[t]
+    for t in range(len(steps)):
+        standard[t] = steps[t] - np.float32(total / len(steps))
+        power += standard[t] ** 2
+    scale = np.float32(1 / (np.sqrt(power) + 1e-9))
+    for t in range(len(steps)):
+        standard[t] *= scale
+
+
+@njit(cache=True, fastmath=True)
+def _dot(first: np.ndarray, second: np.ndarray) -> np.float32:
+    total = np.float32(0)
+    for t in range(len(first)):
+        total += first[t] * second[t]
+    return total
+
+
+@njit(cache=True)
+def _local_shares(ecg: np.ndarray, pulse: np.ndarray, delay: int, share: np.ndarray, spread: np.ndarray) -> None:
+    """Write the correlation within three seconds, at a delay that may be a step off, and the spread of the ECG."""
+    num_steps, num_seconds = len(ecg), len(share)
+    for s in range(num_seconds):
+        begin, end = max(s - 1, 0) * num_steps // num_seconds, min(s + 2, num_seconds) * num_steps // num_seconds
+        e, p, ee, pp, ep = 0.0, 0.0, 0.0, 0.0, 0.0
+        for t in range(begin, end):
+            u = min(t + delay, num_steps - 2)
+            x, y = ecg[t], max(pulse[max(u - 1, 0)], pulse[u], pulse[u + 1])
+            e, p, ee, pp, ep = e + x, p + y, ee + x * x, pp + y * y, ep + x * y
+        count = max(end - begin, 1)
+        spread[s] = max(ee - e * e / count, 0.0) / count
+        size = spread[s] * count * max(pp - p * p / count, 0.0)
+        share[s] = (ep - e * p / count) / max(np.sqrt(size), 1e-9)
 
 
 def activity_steps(judgement: Judgement) -> Float32[np.ndarray, "segment step"]:
@@ -143,18 +179,8 @@ def activity_steps(judgement: Judgement) -> Float32[np.ndarray, "segment step"]:
     assert steepness is not None
     starts = _step_starts(steepness.shape[1], judgement.steepness_rate_hz)
     steps = np.empty((len(steepness), len(starts) - 1), np.float32)
-    _highest_of_steps(steepness, starts, steps)
-    rank = steps.shape[1] * 9 // 10
-    high = np.partition(steps, rank, axis=1)[:, rank, None]
-    steps /= steps + high / 2 + np.float32(1e-9)
+    _write_activity(steepness, starts, steps)
     return steps
-
-
-def _spectrum(steps: Float32[np.ndarray, "segment step"]) -> np.ndarray:
-    """Return the spectrum of activity of mean 0 and power 1, padded for the delays."""
-    steps = steps - steps.mean(axis=1, keepdims=True)
-    steps /= np.sqrt((steps**2).sum(axis=1, keepdims=True)) + 1e-9
-    return np.asarray(rfft(steps, 2 * next_fast_len((steps.shape[1] + NUM_DELAYS) // 2 + 1), axis=1))
 
 
 @lru_cache(maxsize=16)
@@ -165,16 +191,36 @@ def _step_starts(num_samples: int, sample_rate_hz: float) -> Int64[np.ndarray, "
 
 
 @njit(cache=True)
-def _highest_of_steps(lines: np.ndarray, starts: np.ndarray, steps: np.ndarray) -> None:
+def _write_activity(lines: np.ndarray, starts: np.ndarray, steps: np.ndarray) -> None:
+    """Write the highest value of every step, over itself and half of what nine in ten steps stay below."""
+    rank, room = steps.shape[1] * 9 // 10, np.empty(steps.shape[1], np.float32)
     for i in range(steps.shape[0]):
         for k in range(steps.shape[1]):
             highest = lines[i, starts[k]]
             for t in range(starts[k] + 1, starts[k + 1]):
                 highest = max(highest, lines[i, t])
             steps[i, k] = highest
+        half = _ranked(steps[i], rank, room) / np.float32(2)
+        for k in range(steps.shape[1]):
+            steps[i, k] /= steps[i, k] + half + np.float32(1e-9)
 
 
-def best_correlation(ecg: np.ndarray, pulse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the highest correlation over all delays of the pulse, and that delay in steps."""
-    over_delays = irfft(np.conj(ecg) * pulse, axis=1)[:, :NUM_DELAYS]
-    return np.asarray(over_delays.max(axis=1, initial=-1.0)), np.asarray(over_delays.argmax(axis=1))
+@njit(cache=True)
+def _ranked(values: np.ndarray, rank: int, room: np.ndarray) -> np.float32:
+    """Return the value of a rank, from 0, among values that are not negative: only those of its class are ordered."""
+    highest = values.max()
+    if highest < np.float32(1e-30):  # nothing to divide by
+        return np.float32(np.partition(values, rank)[rank])
+    counts, scale = np.zeros(NUM_CLASSES, np.int64), np.float32(NUM_CLASSES - 1) / highest
+    for k in range(len(values)):
+        counts[int(values[k] * scale)] += 1
+    before, wanted = 0, 0
+    while before + counts[wanted] <= rank:
+        before += counts[wanted]
+        wanted += 1
+    num_inside = 0
+    for k in range(len(values)):
+        if int(values[k] * scale) == wanted:
+            room[num_inside] = values[k]
+            num_inside += 1
+    return np.float32(np.partition(room[:num_inside], rank - before)[rank - before])

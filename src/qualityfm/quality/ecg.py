@@ -77,9 +77,9 @@ def judge_ecg(lines: Lines) -> Judgement:
     weak = weak_ranges(opening.known_ranges, signs, WEAK_REACH, NOISE_RISES)
     trusts = {
         Cause.FLAT: opening.flat,
-        Cause.SATURATION: saturation_trust(lines, opening.is_clipped),
-        Cause.BASELINE: falling(np.maximum(opening.movement - BASELINE_FREE, 0), BASELINE_HALF),
-        Cause.NOISE: falling(np.maximum(noise - NOISE_FREE, 0), NOISE_HALF),
+        Cause.SATURATION: saturation_trust(opening.clipped),
+        Cause.BASELINE: falling(opening.movement, BASELINE_HALF, free=BASELINE_FREE),
+        Cause.NOISE: falling(noise, NOISE_HALF, free=NOISE_FREE),
         Cause.POWER_LINE: falling(opening.mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION),
         Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, lines.has_samples),

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from numba import njit
 
 from qualityfm.quality.disturbance import QUIET_OF_SINE
 from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, usual_range
-from qualityfm.quality.measures import MAINS_HZ, NEIGHBOUR_HZ, extent, mains_amplitude, needle_heights
+from qualityfm.quality.measures import (
+    MAINS_HZ,
+    NEIGHBOUR_HZ,
+    extent,
+    mains_amplitude,
+    needle_heights,
+    second_edges,
+)
+from qualityfm.quality.resting import share_of_expected, sum_resting
 from qualityfm.records import Cause, ChannelKind
 
 #: All thresholds of this file are our own choice, docs/decisions/0004 and 0020.
@@ -32,8 +39,8 @@ def judge_faults(lines: Lines) -> Judgement:
     """Return the trust in every second of lines of which nothing is known but their samples, by cause."""
     lowest, highest = lines.extent
     usual = usual_range(highest - lowest, lines.has_samples)
-    is_flat, is_clipped = find_resting(lines, usual)
-    trusts = {Cause.FLAT: flat_trust(lines, is_flat, usual), Cause.SATURATION: saturation_trust(lines, is_clipped)}
+    flat, clipped = find_resting(lines, usual)
+    trusts = {Cause.FLAT: flat_trust(flat, usual), Cause.SATURATION: saturation_trust(clipped)}
     return Judgement(trusts=trusts)
 
 
@@ -44,20 +51,23 @@ def dropout_trust(lines: Lines, is_expected: Bool[np.ndarray, "line time"]) -> F
         lines: Prepared lines.
         is_expected: True where the recording lasts; what lies behind its end is not missed.
     """
-    expected, present = lines.share(is_expected), lines.share(lines.is_real & is_expected)
-    return np.where(expected > 0, present / np.maximum(expected, 1e-9), 0).astype(np.float32)
+    trust = np.zeros((len(lines.values), lines.num_seconds), np.float32)
+    if lines.values.size:
+        edges = second_edges(lines.values.shape[1], lines.num_seconds, lines.sample_rate_hz)
+        share_of_expected(lines.is_real, is_expected, edges, trust)
+    return trust
 
 
 def flat_trust(
-    lines: Lines, is_flat: Bool[np.ndarray, "line time"], usual: Float32[np.ndarray, "line 1"]
+    flat: Float32[np.ndarray, "line second"], usual: Float32[np.ndarray, "line 1"]
 ) -> Float32[np.ndarray, "line second"]:
     """Return the share of every second that is not flat; 0 for a line without any usual range, however short."""
-    return np.where(usual > 0, 1 - lines.share(is_flat), 0).astype(np.float32)
+    return np.where(usual > 0, 1 - flat, np.float32(0))
 
 
-def saturation_trust(lines: Lines, is_clipped: Bool[np.ndarray, "line time"]) -> Float32[np.ndarray, "line second"]:
-    """Return the trust left by clipped samples: short clipping takes the peaks, which are what matters."""
-    return falling(lines.share(is_clipped), CLIPPED_HALF)
+def saturation_trust(clipped: Float32[np.ndarray, "line second"]) -> Float32[np.ndarray, "line second"]:
+    """Return the trust left by a share of clipped samples: short clipping takes the peaks, which are what matters."""
+    return falling(clipped, CLIPPED_HALF)
 
 
 def spike_trust(
@@ -117,57 +127,24 @@ def mains_level(
 
 def find_resting(
     lines: Lines, usual: Float32[np.ndarray, "line 1"]
-) -> tuple[Bool[np.ndarray, "line time"], Bool[np.ndarray, "line time"]]:
-    """Return where samples rest: (flat, clipped).
+) -> tuple[Float32[np.ndarray, "line second"], Float32[np.ndarray, "line second"]]:
+    """Return the share of every second's samples that rest: (flat, clipped).
 
     Flat is any run of at least `FLAT_S`. Clipped is a run of at least `CLIPPED_S` from which the line leaves to the
     same side before and after, and that either lies far from the median or is the end of the range for a while: so a
     ceiling inside the range is found like a rail at its end, and a rest between two beats is not.
     """
-    is_flat, is_clipped = np.zeros(lines.values.shape, bool), np.zeros(lines.values.shape, bool)
+    shares = np.zeros((2, len(lines.values), lines.num_seconds), np.float32)
     if lines.values.size:
-        median = np.median(lines.values[:, :: max(1, int(lines.sample_rate_hz // 6))], axis=1)
-        _mark_resting(
+        sum_resting(
             lines.values,
             lines.is_real,
-            (RUN_TOLERANCE * usual[:, 0]).astype(np.float32),
-            median.astype(np.float32),
-            (CLIPPED_DISTANCE.get(lines.kind, CLIPPED_DISTANCE_ELSE) * usual[:, 0]).astype(np.float32),
+            second_edges(lines.values.shape[1], lines.num_seconds, lines.sample_rate_hz),
+            np.float32(RUN_TOLERANCE) * usual[:, 0],
+            np.float32(CLIPPED_DISTANCE.get(lines.kind, CLIPPED_DISTANCE_ELSE)) * usual[:, 0],
+            max(1, int(lines.sample_rate_hz // 6)),
             max(3, round(FLAT_S * lines.sample_rate_hz)),
             max(4, round(CLIPPED_S * lines.sample_rate_hz)),
-            is_flat,
-            is_clipped,
+            shares,
         )
-    return is_flat, is_clipped
-
-
-@njit(cache=True)
-def _mark_resting(
-    values: np.ndarray,
-    is_real: np.ndarray,
-    tolerance: np.ndarray,
-    median: np.ndarray,
-    distance: np.ndarray,
-    flat_length: int,
-    clipped_length: int,
-    is_flat: np.ndarray,
-    is_clipped: np.ndarray,
-) -> None:
-    num_samples = values.shape[1]
-    for i in range(values.shape[0]):
-        begin = 0
-        while begin < num_samples:
-            if not is_real[i, begin]:
-                begin += 1
-                continue
-            end, anchor = begin + 1, values[i, begin]
-            while end < num_samples and is_real[i, end] and abs(values[i, end] - anchor) <= tolerance[i]:
-                end += 1
-            if end - begin >= flat_length:
-                is_flat[i, begin:end] = True
-            if end - begin >= clipped_length and abs(anchor - median[i]) > distance[i]:
-                enters_above = begin > 0 and values[i, begin - 1] > anchor
-                leaves_above = end < num_samples and values[i, end] > anchor
-                if begin == 0 or end == num_samples or enters_above == leaves_above:
-                    is_clipped[i, begin:end] = True
-            begin = end
+    return shares[0], shares[1]

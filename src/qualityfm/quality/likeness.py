@@ -65,24 +65,28 @@ def _find_events(
 
 
 @njit(cache=True)
-def _cut(
-    line: np.ndarray, events: np.ndarray, count: int, first: int, width: int, pieces: np.ndarray, powers: np.ndarray
-) -> None:
-    """Write the piece of the line around every event, without its mean, and its power; 0 where it leaves the line."""
+def _cut(line: np.ndarray, events: np.ndarray, count: int, first: int, pieces: np.ndarray, powers: np.ndarray) -> None:
+    """Write the piece of the line around every event, without its mean, and its power; 0 where it leaves the line.
+
+    Pieces are columns: so every one is summed in the order of time, and yet many of them at once.
+    """
+    width = pieces.shape[0]
+    means, levels = np.zeros(count, np.float32), np.zeros(count)
     for i in range(count):
         begin = events[i] + first
-        if begin < 0 or begin + width > len(line):
-            powers[i] = 0
-            pieces[i] = 0
-            continue
-        mean = np.float32(0)
+        is_inside = begin >= 0 and begin + width <= len(line)
         for k in range(width):
-            mean += line[begin + k]
-        mean /= width
+            pieces[k, i] = line[begin + k] if is_inside else 0
+    for k in range(width):
+        for i in range(count):
+            means[i] += pieces[k, i]
+    for i in range(count):
+        levels[i] = means[i] / width
         powers[i] = 0
-        for k in range(width):
-            pieces[i, k] = line[begin + k] - mean
-            powers[i] += pieces[i, k] ** 2
+    for k in range(width):
+        for i in range(count):
+            pieces[k, i] = pieces[k, i] - levels[i]
+            powers[i] += pieces[k, i] * pieces[k, i]
 
 
 @njit(cache=True, fastmath=True)
@@ -143,25 +147,36 @@ def _by_second(
         power[s] = max(known, np.float32(0))
 
 
+@njit(cache=True, fastmath=True)
+def _size_and_change(line: np.ndarray) -> tuple[np.float32, np.float32]:
+    size, change = np.float32(0), np.float32(1e-20)
+    for t in range(1, len(line)):
+        size += abs(line[t])
+        change += abs(line[t] - line[t - 1])
+    return size, change
+
+
+@njit(cache=True, fastmath=True)
+def _left_of_waves(line: np.ndarray, half: int) -> np.float32:
+    """Return what is left of a line when it is added to itself `half` samples later."""
+    rest, whole = np.float32(0), np.float32(1e-20)
+    for t in range(half, len(line)):
+        rest += abs(line[t] + line[t - half])
+        whole += abs(line[t]) + abs(line[t - half])
+    return rest / whole
+
+
 @njit(cache=True)
-def _oscillation(line: np.ndarray, starts: np.ndarray, rate_hz: float, leakage: np.ndarray) -> None:
-    """Write how far the line is from one wave of steady length, over every second and its two neighbours."""
-    num_seconds = len(leakage)
-    for s in range(num_seconds):
-        begin, end = starts[max(s - 1, 0)], starts[min(s + 2, num_seconds)]
-        size, change = np.float32(0), np.float32(1e-20)
-        for t in range(begin + 1, end):
-            size += abs(line[t])
-            change += abs(line[t] - line[t - 1])
-        half = int(np.pi * size / change + 1)  # half the mean period, in samples
-        if half < 1 or begin + half >= end or rate_hz < 2 * SLOWEST_HZ * half:
-            leakage[s] = 1
-            continue
-        rest, whole = np.float32(0), np.float32(1e-20)
-        for t in range(begin + half, end):
-            rest += abs(line[t] + line[t - half])
-            whole += abs(line[t]) + abs(line[t - half])
-        leakage[s] = rest / whole
+def _oscillation(lines: np.ndarray, starts: np.ndarray, rate_hz: float, leakage: np.ndarray) -> None:
+    """Write how far each line is from one wave of steady length, over every second and its two neighbours."""
+    num_seconds = leakage.shape[1]
+    for i in range(leakage.shape[0]):
+        for s in range(num_seconds):
+            part = lines[i, starts[max(s - 1, 0)] : starts[min(s + 2, num_seconds)]]
+            size, change = _size_and_change(part)
+            half = int(np.pi * size / change + 1)  # half the mean period, in samples
+            if 1 <= half < len(part) and rate_hz >= 2 * SLOWEST_HZ * half:
+                leakage[i, s] = _left_of_waves(part, half)
 
 
 def oscillation_leakage(
@@ -184,8 +199,7 @@ def oscillation_leakage(
     leakage = np.ones((len(lines), num_seconds), np.float32)
     if lines.size:
         starts = second_edges(lines.shape[1], num_seconds, sample_rate_hz)
-        for i in range(len(lines)):
-            _oscillation(lines[i], starts, sample_rate_hz, leakage[i])
+        _oscillation(lines, starts, sample_rate_hz, leakage)
     return leakage
 
 
@@ -233,13 +247,14 @@ def _compare(
 ) -> None:
     room = lines.shape[1] // near + 2
     tops, events = np.zeros(room, np.int64), np.zeros(room, np.int64)
-    pieces = np.zeros((room, width), np.float32)
     powers = np.zeros(room, np.float32)
     best, marks = np.zeros(room, np.float32), np.zeros(room, np.int64)
     for i in range(lines.shape[0]):
         count = _find_events(steepness[i], near, wide, STEEP_SHARE, tops, events)
-        _cut(lines[i], events, count, first, width, pieces, powers)
-        alike = np.dot(pieces[:count], pieces[:count].T)  # every event with every other
+        pieces = np.empty((width, count), np.float32)
+        _cut(lines[i], events, count, first, pieces, powers)
+        rows = pieces.T.copy()
+        alike = np.dot(rows, rows.T)  # every event with every other
         _unexplained(alike, powers, count, best)
         _mirrored(alike, powers, best, count, marks)
         _count_by_second(events, marks, count, rate_hz, num_mirrored[i])

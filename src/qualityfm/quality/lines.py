@@ -8,6 +8,15 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from qualityfm.quality.by_second import (
+    fall,
+    find_limits,
+    find_low_stretch,
+    mark_usable,
+    spread_highest,
+    spread_lowest,
+    sum_near,
+)
 from qualityfm.quality.measures import extent, middle_of, share
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import MAX_ABS_SAMPLE
@@ -73,14 +82,10 @@ class Lines:
 
     def bounded(self) -> Float32[np.ndarray, "line time"]:
         """Return the samples held within a few usual ranges of the line, for filters."""
-        lowest, highest = self.extent
-        low, high = np.median(lowest, axis=1), np.median(highest, axis=1)
-        margin = MAX_RANGES * (high - low)
-        margin[margin <= 0] = np.inf  # flat in most seconds: nothing to compare with
-        floor, ceiling = low - margin, high + margin
-        if (lowest.min(axis=1) >= floor).all() and (highest.max(axis=1) <= ceiling).all():
+        limits = np.empty((2, len(self.values)), np.float32)
+        if find_limits(*self.extent, MAX_RANGES, limits):
             return self.values
-        return np.asarray(np.clip(self.values, floor[:, None], ceiling[:, None]))
+        return np.asarray(np.clip(self.values, limits[0, :, None], limits[1, :, None]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +115,8 @@ def prepare_lines(
     num_seconds: int,
 ) -> Lines:
     """Return lines whose unusable samples (missing, infinite, beyond any sensor) are filled and marked."""
-    with np.errstate(invalid="ignore"):
-        usable = is_real & (np.abs(values) < MAX_ABS_SAMPLE)
+    usable = np.empty(values.shape, bool)
+    mark_usable(np.ascontiguousarray(values), np.ascontiguousarray(is_real), MAX_ABS_SAMPLE, usable)
     return Lines(
         kind=kind,
         name=name,
@@ -123,14 +128,24 @@ def prepare_lines(
     )
 
 
-def falling(ratio: Float32[np.ndarray, "*shape"], half: float, steepness: int = 2) -> Float32[np.ndarray, "*shape"]:
-    """Return a trust that falls from 1 at ratio 0 over 0.5 at `half` towards 0, and has no corner where it could tie.
+def falling(
+    ratio: Float32[np.ndarray, "*shape"], half: float, steepness: int = 2, free: float = 0.0
+) -> Float32[np.ndarray, "*shape"]:
+    """Return a trust that falls from 1 over 0.5 at `half` towards 0, and has no corner where it could tie.
+
+    Args:
+        ratio: What speaks against each second.
+        half: What takes half of the trust.
+        steepness: How sharply it is lost there.
+        free: Ratio that costs nothing; `half` counts from there.
 
     Example:
         >>> falling(np.array([0.0, 2.0, 4.0]), half=2.0).round(2).tolist()
         [1.0, 0.5, 0.2]
     """
-    return np.asarray(1 / (1 + np.minimum(ratio / half, 1e4) ** steepness))
+    trust = np.empty(ratio.shape, ratio.dtype)
+    fall(np.ascontiguousarray(ratio).ravel(), half, steepness, free, trust.ravel())
+    return trust
 
 
 def usual_range(
@@ -152,29 +167,27 @@ def against_usual(
 
 def highest_near(values: Float32[np.ndarray, "line second"]) -> Float32[np.ndarray, "line second"]:
     """Return every second's highest value among itself and the two seconds beside it."""
-    highest = values.copy()
-    np.maximum(highest[:, 1:], values[:, :-1], out=highest[:, 1:])
-    np.maximum(highest[:, :-1], values[:, 1:], out=highest[:, :-1])
-    return highest
+    spread = np.empty_like(values)
+    spread_highest(values, spread)
+    return spread
 
 
 def lowest_near(values: Float32[np.ndarray, "line second"]) -> Float32[np.ndarray, "line second"]:
     """Return every second's lowest value among itself and the two seconds beside it."""
-    return -highest_near(-values)
+    spread = np.empty_like(values)
+    spread_lowest(values, spread)
+    return spread
 
 
 def low_stretch(ranges: Float32[np.ndarray, "line second"], reach: int) -> Float32[np.ndarray, "line second"]:
     """Return the largest range in the smallest stretch of 2 * reach + 1 seconds that holds each second."""
-    for _ in range(reach):
-        ranges = highest_near(ranges)
-    for _ in range(reach):
-        ranges = lowest_near(ranges)
-    return ranges
+    lowest = np.empty_like(ranges)
+    find_low_stretch(ranges, reach, lowest)
+    return lowest
 
 
 def near_sum(values: np.ndarray) -> np.ndarray:
     """Return every second's sum with the two seconds beside it."""
-    total = values.copy()
-    total[:, 1:] += values[:, :-1]
-    total[:, :-1] += values[:, 1:]
+    total = np.empty_like(values)
+    sum_near(values, total)
     return total

@@ -43,7 +43,7 @@ class Opening:
         is_usable: True for a second that tells how the line usually is: recorded, not flat, not drowned in noise.
         flat: Trust left by flat runs.
         is_drowned: True for a line that holds next to nothing but noise.
-        is_clipped: True for a sample at a ceiling.
+        clipped: Share of samples at a ceiling.
         mains: Amplitude of mains hum, in usual ranges.
         noise: Size of other noise between the beats, in usual ranges.
         movement: Movement of the baseline, in usual ranges.
@@ -55,7 +55,7 @@ class Opening:
     is_usable: Bool[np.ndarray, "line second"]
     flat: Float32[np.ndarray, "line second"]
     is_drowned: Bool[np.ndarray, "line 1"]
-    is_clipped: Bool[np.ndarray, "line time"]
+    clipped: Float32[np.ndarray, "line second"]
     mains: Float32[np.ndarray, "line second"]
     noise: Float32[np.ndarray, "line second"]
     movement: Float32[np.ndarray, "line second"]
@@ -87,8 +87,8 @@ def open_lines(
     lowest, highest = extent(waves.values, waves.sample_rate_hz, lines.num_seconds)
     ranges = highest - lowest
     whole_range = usual_range(ranges, lines.has_samples)
-    is_flat, is_clipped = find_resting(lines, whole_range)
-    flat = flat_trust(lines, is_flat, whole_range)
+    resting, clipped = find_resting(lines, whole_range)
+    flat = flat_trust(resting, whole_range)
     is_usable = lines.has_samples & (flat > 0.5)
     level = quiet_size(lines, fast, np.ones((len(ranges), 1), np.float32), noise_hz)
     is_living = is_usable & (level < drowned * ranges)
@@ -106,7 +106,7 @@ def open_lines(
         is_recorded=lines.has_samples,
         flat=flat,
         is_drowned=is_drowned,
-        is_clipped=is_clipped,
+        clipped=clipped,
         mains=mains,
         noise=without_mains(quiet, mains),
         movement=baseline_movement(lines, baseline.values, baseline.sample_rate_hz, usual),

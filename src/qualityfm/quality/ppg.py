@@ -87,9 +87,9 @@ def judge_pulse(lines: Lines) -> Judgement:
     high = high * falling(against_usual(ranges, usual), HIGH_HALF, steepness=8) * flush_trust(lines, usual)
     trusts = {
         Cause.FLAT: opening.flat * moving_trust(lines, usual, opening.is_drowned),
-        Cause.SATURATION: saturation_trust(lines, opening.is_clipped),
-        Cause.BASELINE: falling(np.maximum(opening.movement - BASELINE_FREE[lines.kind], 0), BASELINE_HALF[lines.kind]),
-        Cause.NOISE: falling(np.maximum(noise - NOISE_FREE, 0), NOISE_HALF),
+        Cause.SATURATION: saturation_trust(opening.clipped),
+        Cause.BASELINE: falling(opening.movement, BASELINE_HALF[lines.kind], free=BASELINE_FREE[lines.kind]),
+        Cause.NOISE: falling(noise, NOISE_HALF, free=NOISE_FREE),
         Cause.POWER_LINE: falling(opening.mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION[lines.kind]),
         Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, opening.is_usable),
@@ -124,7 +124,7 @@ def flush_trust(lines: Lines, usual: Float32[np.ndarray, "line 1"]) -> Float32[n
         return np.ones((len(usual), lines.num_seconds), np.float32)
     lowest, highest = lines.extent
     above = against_usual(lowest - np.median(highest, axis=1, keepdims=True), usual)
-    return falling(np.maximum(above, 0), FLUSH_HALF, steepness=4)
+    return falling(above, FLUSH_HALF, steepness=4)
 
 
 def fading_trust(

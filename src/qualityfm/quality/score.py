@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt16
 
 from qualityfm.quality.agreement import agreement_trusts
+from qualityfm.quality.by_second import multiply_trusts
 from qualityfm.quality.ecg import judge_ecg
 from qualityfm.quality.faults import dropout_trust, judge_faults
 from qualityfm.quality.lines import Judgement, Lines, Trusts, prepare_lines
@@ -160,13 +162,20 @@ def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16
     or holds it: there is nothing else to say of it.
     """
     present = trusts[Cause.DROPOUT]
-    quality, causes = np.ones(present.shape, np.float32), np.zeros(present.shape, np.uint16)
-    for cause, trust in trusts.items():
-        quality *= trust
-        causes |= np.where(trust < CAUSES_BELOW.get(cause, CAUSE_BELOW), int(cause), 0).astype(np.uint16)
-    causes[np.minimum(present, trusts[Cause.FLAT]) < REST_BELOW] &= np.uint16(CAUSES_AT_REST)
-    causes[present <= 0] = int(Cause.DROPOUT)
-    return np.clip(quality, 0, 1), causes
+    quality, causes = np.empty(present.shape, np.float32), np.empty(present.shape, np.uint16)
+    table = np.concatenate(list(trusts.values())).reshape(len(trusts), *present.shape)
+    multiply_trusts(table, *_flags_and_limits(tuple(trusts)), quality, causes)
+    if present.min(initial=1) <= REST_BELOW or trusts[Cause.FLAT].min(initial=1) <= REST_BELOW:
+        causes[np.minimum(present, trusts[Cause.FLAT]) < REST_BELOW] &= np.uint16(CAUSES_AT_REST)
+        causes[present <= 0] = int(Cause.DROPOUT)
+    return quality, causes
+
+
+@lru_cache(maxsize=16)
+def _flags_and_limits(causes: tuple[Cause, ...]) -> tuple[UInt16[np.ndarray, " cause"], Float32[np.ndarray, " cause"]]:
+    """Return the flag of each cause, and the trust below which it is named."""
+    flags = np.array([int(cause) for cause in causes], np.uint16)
+    return flags, np.array([CAUSES_BELOW.get(cause, CAUSE_BELOW) for cause in causes], np.float32)
 
 
 def joint_quality(

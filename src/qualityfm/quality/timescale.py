@@ -6,11 +6,9 @@ Only an escape rhythm that is slow and broad, or the narrow beats of a small chi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
+from numba import njit
 
 from qualityfm.quality.lines import Trusts, falling
 from qualityfm.records import Cause
@@ -18,7 +16,7 @@ from qualityfm.records import Cause
 #: All figures of this file are our own choice, docs/decisions/0020.
 AROUND_S = 5  # seconds over which beats are counted
 USUAL_INTERVAL_S = 0.8
-LASTS_S, LASTS_QUANTILE = 15, 0.25  # seconds of which more than two thirds must agree
+LASTS_S, LASTS_RANK = 15, 4  # seconds of which all but so many must agree
 HALF_LOG2 = 1.0  # twice as slow or fast, in intervals and in beats, takes half the trust
 
 
@@ -36,27 +34,52 @@ def timescale_trust(
         usual_rise_s: The same for a usual beat.
         is_beating: True for a second that is neither at rest nor one steady oscillation; only there time is asked for.
     """
-    interval_s = AROUND_S / np.maximum(_around(number.astype(np.float32), AROUND_S, np.sum), 1)
-    interval = np.log2(interval_s / USUAL_INTERVAL_S)
-    rise = np.log2(np.maximum(_around(rise_s, AROUND_S, np.median), 1e-4) / usual_rise_s)
-    is_one_way = (interval * rise > 0) & is_beating
-    stretch = np.where(is_one_way, np.minimum(np.abs(interval), np.abs(rise)), 0).astype(np.float32)
-    lasting = np.zeros_like(stretch)
-    asked = np.flatnonzero(stretch.any(axis=1))  # most lines run as they should
-    if len(asked):
-        lasting[asked] = _around(stretch[asked], LASTS_S, _low_quantile)  # no clock runs wrongly for a few beats
+    lasting = np.zeros(rise_s.shape, np.float32)
+    _find_lasting(number, rise_s, usual_rise_s, is_beating, lasting)
     return {Cause.WRONG_RATE: falling(lasting, HALF_LOG2, steepness=6)}
 
 
-def _around(
-    values: Float32[np.ndarray, "line second"], seconds: int, of: Callable[..., Any]
-) -> Float32[np.ndarray, "line second"]:
-    reach = seconds // 2
-    padded = np.pad(values, ((0, 0), (reach, reach)), mode="edge") if values.size else values
-    windows = np.lib.stride_tricks.sliding_window_view(padded, seconds, axis=1)
-    return np.asarray(of(windows, axis=2))
+@njit(cache=True)
+def _find_lasting(
+    number: np.ndarray, rise_s: np.ndarray, usual_rise_s: float, is_beating: np.ndarray, lasting: np.ndarray
+) -> None:
+    """Write by how many octaves time is off in most of the seconds around each: no clock is wrong for a few beats."""
+    num_seconds = number.shape[1]
+    stretch, ordered = np.empty(num_seconds, np.float32), np.empty(LASTS_S, np.float32)
+    for i in range(number.shape[0]):
+        is_any = False
+        for s in range(num_seconds):
+            stretch[s] = 0
+            if is_beating[i, s]:
+                stretch[s] = _stretch(number[i], rise_s[i], usual_rise_s, s, ordered)
+                is_any |= stretch[s] > 0
+        if is_any:  # most lines run as they should
+            for s in range(num_seconds):
+                lasting[i, s] = _ranked_around(stretch, s, LASTS_S, LASTS_RANK, ordered)
 
 
-def _low_quantile(windows: np.ndarray, axis: int) -> np.ndarray:
-    rank = round(LASTS_QUANTILE * (LASTS_S - 1))
-    return np.asarray(np.partition(windows, rank, axis=axis).take(rank, axis=axis))
+@njit(cache=True)
+def _stretch(
+    number: np.ndarray, rise_s: np.ndarray, usual_rise_s: float, second: int, ordered: np.ndarray
+) -> np.float32:
+    """Return how many octaves intervals and beats around a second are both too long or both too short."""
+    count, last = 0, len(number) - 1
+    for k in range(second - AROUND_S // 2, second + AROUND_S // 2 + 1):
+        count += number[min(max(k, 0), last)]
+    interval = AROUND_S / np.float32(max(count, 1)) / USUAL_INTERVAL_S
+    rise = max(_ranked_around(rise_s, second, AROUND_S, AROUND_S // 2, ordered), np.float32(1e-4)) / usual_rise_s
+    if (interval > 1) != (rise > 1):
+        return np.float32(0)
+    return np.float32(min(abs(np.log2(interval)), abs(np.log2(rise))))
+
+
+@njit(cache=True)
+def _ranked_around(values: np.ndarray, second: int, width: int, rank: int, ordered: np.ndarray) -> np.float32:
+    """Return the value of a rank, from 0, among the seconds around one; beyond an end its value is repeated."""
+    for k in range(width):
+        value, place = values[min(max(second + k - width // 2, 0), len(values) - 1)], k
+        while place > 0 and ordered[place - 1] > value:
+            ordered[place] = ordered[place - 1]
+            place -= 1
+        ordered[place] = value
+    return np.float32(ordered[rank])

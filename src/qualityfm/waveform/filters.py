@@ -18,6 +18,13 @@ BRIDGE_S = 2.0
 @njit(cache=True)
 def _fill(values: np.ndarray, is_known: np.ndarray, filled: np.ndarray) -> None:
     for i in range(values.shape[0]):
+        num_known = np.sum(is_known[i])
+        if num_known == values.shape[1]:
+            filled[i] = values[i]
+            continue
+        if num_known == 0:
+            filled[i] = 0
+            continue
         last = -1
         for t in range(values.shape[1]):
             if not is_known[i, t]:
@@ -31,9 +38,8 @@ def _fill(values: np.ndarray, is_known: np.ndarray, filled: np.ndarray) -> None:
                 for k in range(last + 1, t):
                     filled[i, k] = values[i, last] + step * np.float32(k - last)
             last = t
-        if last >= 0:
-            for k in range(last + 1, values.shape[1]):
-                filled[i, k] = values[i, last]
+        for k in range(last + 1, values.shape[1]):
+            filled[i, k] = values[i, last]
 
 
 def fill_missing(
@@ -43,7 +49,7 @@ def fill_missing(
 
     The ends are held at the first and last known sample. Meant for filters; a filled sample is no measurement.
     """
-    filled = np.zeros(values.shape, np.float32)
+    filled = np.empty(values.shape, np.float32)
     _fill(np.ascontiguousarray(values, np.float32), np.ascontiguousarray(is_known), filled)
     return filled
 
@@ -113,9 +119,17 @@ def split_bands(
 def _part(spectrum: np.ndarray, band: Band, num_samples: int, length: int, sample_rate_hz: float) -> np.ndarray:
     """Return one band; a thinned one comes from the low end of the spectrum alone, which is as much cheaper."""
     num_kept = length // band.step
-    low_end = spectrum[:, : num_kept // 2 + 1] * _gain(band, length, sample_rate_hz)[: num_kept // 2 + 1]
+    low_end = np.empty((len(spectrum), num_kept // 2 + 1), spectrum.dtype)
+    _weigh(spectrum, _gain(band, length, sample_rate_hz), low_end)
     # Contiguous however many lines there are: compiled loops add in another order over strided ones.
     return np.ascontiguousarray(irfft(low_end, num_kept, axis=1)[:, : -(-num_samples // band.step)])
+
+
+@njit(cache=True)
+def _weigh(spectrum: np.ndarray, gain: np.ndarray, weighed: np.ndarray) -> None:
+    for i in range(weighed.shape[0]):
+        for f in range(weighed.shape[1]):
+            weighed[i, f] = complex(spectrum[i, f].real * gain[f], spectrum[i, f].imag * gain[f])
 
 
 @lru_cache(maxsize=64)  # recordings come in one length and rate, thousands of them
@@ -125,10 +139,23 @@ def _gain(band: Band, length: int, sample_rate_hz: float) -> np.ndarray:
 
 def _bridged(lines: np.ndarray, length: int) -> np.ndarray:
     """Return lines without their mean, lengthened by a straight way from their last sample back to their first."""
-    num_samples = lines.shape[1]
-    way = np.linspace(0, 1, length - num_samples + 2, dtype=np.float32)[1:-1]
     longer = np.empty((len(lines), length), np.float32)
-    np.subtract(lines, lines.mean(axis=1, keepdims=True), out=longer[:, :num_samples])
-    first, last = longer[:, :1], longer[:, num_samples - 1 : num_samples]
-    longer[:, num_samples:] = last * (1 - way) + first * way
+    mean = np.add.reduce(lines, axis=1) / np.float32(lines.shape[1])
+    _bridge(lines, mean, _way(length - lines.shape[1]), longer)
     return longer
+
+
+@lru_cache(maxsize=64)
+def _way(num_steps: int) -> np.ndarray:
+    return np.linspace(0, 1, num_steps + 2, dtype=np.float32)[1:-1]
+
+
+@njit(cache=True)
+def _bridge(lines: np.ndarray, mean: np.ndarray, way: np.ndarray, longer: np.ndarray) -> None:
+    num_samples = lines.shape[1]
+    for i in range(lines.shape[0]):
+        for t in range(num_samples):
+            longer[i, t] = lines[i, t] - mean[i]
+        first, last = longer[i, 0], longer[i, num_samples - 1]
+        for k in range(len(way)):
+            longer[i, num_samples + k] = last * (np.float32(1) - way[k]) + first * way[k]

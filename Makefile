@@ -44,7 +44,7 @@ endif
 	@touch $@
 
 $(DEVELOPMENT): $(RUNTIME)
-	$(PIP) install --quiet -c constraints.txt -e '.[torch,formats,remote,ray,serve,hub,onnx,export,dev]'
+	$(PIP) install --quiet -c constraints.txt -e '.[torch,formats,remote,ray,serve,hub,onnx,export,lsl,dev]'
 	@touch $@
 
 demo: $(RUNTIME)

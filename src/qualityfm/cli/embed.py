@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from qualityfm.cli.places import check_suffix, for_each_recording, write_aside, write_table
+from qualityfm.cli.batches import for_each_recording
+from qualityfm.cli.places import check_suffix, write_aside, write_table
 from qualityfm.cli.terminal import name_problems, say, say_json
 
 if TYPE_CHECKING:

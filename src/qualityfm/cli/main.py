@@ -70,6 +70,8 @@ EXTRAS = {
     "ray": "ray",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "httptools": "serve",
+    "pylsl": "lsl",
     "prometheus_client": "serve",
     "onnxruntime": "onnx",
     "onnx": "export",

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from qualityfm.errors import ConfigError, QualityFMError, SourceError, problem
+from qualityfm.errors import ConfigError, SourceError, problem
 
 if TYPE_CHECKING:
     import pandas
 
     from qualityfm.records import QualityScore, Recording
 
-T = TypeVar("T")
-
 #: Set by the user: a folder of real recordings and noise.
 DATA_VARIABLE = "QUALITYFM_DATA"
 
 #: Folders below it, and the word that a user says in place of a folder.
 NOISE_FOLDER, BEATS_FOLDER, MODELLED = "nstdb", "vitaldb_arrhythmia_annotations", "modelled"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What became of the recordings a command named."""
-
-    results: tuple[Any, ...]
-    problems: tuple[dict[str, str], ...]
 
 
 def scorer(model: str | None) -> tuple[Callable[[Recording], QualityScore], str | None]:
@@ -42,42 +31,6 @@ def scorer(model: str | None) -> tuple[Callable[[Recording], QualityScore], str 
 
     predictor = load_model(model, runtime="auto")
     return predictor.score, predictor.name
-
-
-def for_each_recording(path: Path, what: Callable[[Recording], T], label: str, layout: str | None = None) -> Batch:
-    """Apply a function to one recording, or to every recording in a folder, with progress.
-
-    In a folder, what cannot be read or used is skipped and noted; a recording that was named must work.
-
-    Raises:
-        SourceError: There is nothing to read, or no recording of the folder could be used.
-        SignalError: The recording that was named cannot be used.
-    """
-    from qualityfm.cli.terminal import progress
-    from qualityfm.sources import find_recordings, open_recording
-
-    if not path.is_dir():
-        return Batch(results=(what(open_recording(path, layout=layout)),), problems=())
-    found = [one for one in find_recordings(path, layout=layout) if one.aside is None]
-    results: list[Any] = []
-    problems: list[dict[str, str]] = []
-    with progress(label, len(found)) as advance:
-        for number, one in enumerate(found, 1):
-            try:
-                if one.problem is not None:
-                    raise SourceError(one.problem)
-                recording = replace(open_recording(one.path, layout=layout), recording_id=one.recording_id)
-                results.append(what(recording))
-            except QualityFMError as error:
-                problems.append({"recording": one.recording_id, "reason": str(error)})
-            advance(number, one.recording_id)
-    if not results:
-        first = f"; first reason: {problems[0]['reason']}" if problems else ""
-        expected = "at least one recording that can be used"
-        raise SourceError(
-            problem("nothing to work on", where=path, field="recordings", found=len(found), expected=expected) + first
-        )
-    return Batch(results=tuple(results), problems=tuple(problems))
 
 
 def check_suffix(out: Path, suffixes: tuple[str, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from qualityfm.cli.batches import num_processors
 from qualityfm.cli.terminal import LateProgress, name_problems, remark, say, say_facts, say_json
 
 if TYPE_CHECKING:
@@ -123,17 +123,13 @@ def make_dataset(options: Options, config: Any) -> PrepareReport:
             selection=_selection(options, layout),
             layout=layout,
             identity=None if options.key is None else read_key(options.key),
-            workers=_num_processors() if options.workers is None else options.workers,
+            workers=num_processors() if options.workers is None else options.workers,
             engine=options.engine,
             address=options.ray_address,
             on_problem=options.on_problem,
             dry_run=options.dry_run,
             progress=show,
         )
-
-
-def _num_processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _selection(options: Options, layout: Layout | None) -> Selection | None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from qualityfm.cli.places import check_suffix, for_each_recording, scorer
+from qualityfm.cli.batches import Spread, for_each_recording
+from qualityfm.cli.places import check_suffix, scorer
 from qualityfm.cli.tables import SUFFIXES, Table, open_table
 from qualityfm.cli.terminal import name_problems, remark, say_json, say_table
+from qualityfm.errors import ConfigError, problem
 
 if TYPE_CHECKING:
     from qualityfm.records import QualityScore, Recording
@@ -19,7 +24,8 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "qualityfm score recordings/a103l --out quality.csv",
     "qualityfm score recordings/ --model runs/first --out quality.parquet",
-    "qualityfm score alarms/ --task vt-alarm --end-s 300 --kind Ventricular_Tachycardia --out alarms.csv",
+    "qualityfm score archive/ --workers 8 --out quality.parquet --pages pages/",
+    "qualityfm score recordings/ --task alarm --alarms alarms.csv --out answers.csv",
 )
 
 #: Segments whose seconds become rows of the table at once.
@@ -40,6 +46,8 @@ class Options:
     """What files do not say themselves (columns, rate, patient): a layout that ships, or a TOML file's path."""
     annotations: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder to write the quality into as WFDB annotations, RECORD.qfm, which other viewers show."""
+    pages: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder to write a page with pictures of each recording into, as `qualityfm report` does."""
     per: Literal["second", "segment"] = "second"
     """What a row of the table is: a second of a channel, or a segment."""
     task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None
@@ -48,29 +56,47 @@ class Options:
     """With --task: judge only the window that ends here, such as the moment of the alarm; else one after the other."""
     kind: Annotated[str, tyro.conf.arg(metavar="KIND")] = ""
     """With --task: what sort of window it is, such as the alarm's type."""
+    alarms: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = None
+    """With --task: judge the window before each alarm of this table (record, alarm, and alarm_s unless all sound at
+    300 s). Recordings without an alarm are left out."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Recordings of a folder worked on at a time, one process each; the same table for any number. By default one for
+    every 16 recordings, at most all processors."""
+    engine: Literal["processes", "ray"] = "processes"
+    """Processes of this machine, or a Ray cluster (extra `ray`)."""
+    ray_address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """A running Ray cluster to join; without it one is started on this machine."""
+    dry_run: bool = False
+    """Say what would be read, from headers alone; write nothing."""
     json: bool = False
     """Print the summary as JSON."""
 
 
 def run(options: Options) -> int:
     """Score recordings; in a folder, what cannot be used is skipped and named."""
-    if options.out is not None:
-        check_suffix(options.out, SUFFIXES)
+    _check(options)
+    if options.dry_run:
+        from qualityfm.cli.score_plan import show_plan
+
+        return show_plan(options)
     if options.task is not None:
         from qualityfm.cli.score_task import answer_recordings
 
         return answer_recordings(options)
-    score, model_name = scorer(options.model)
+    scorer_here.cache_clear()  # a model may have been trained anew under its name
+    model_name = scorer_here(options.model)[1]
     is_folder = options.recordings.is_dir()
+    work = ScoreRecording(model=options.model, model_name=model_name, pages=options.pages)
     with nullcontext() if options.out is None else open_table(options.out) as table:
         sink = _Sink(table=table, per=options.per, annotations=options.annotations)
 
-        def score_one(recording: Recording) -> Scored:
-            found = score(recording)
+        def take(found: QualityScore) -> Scored:
             sink.take(found)
             return Scored(row=_row(found), score=None if is_folder else found)
 
-        batch = for_each_recording(options.recordings, score_one, "scoring", options.layout)
+        batch = for_each_recording(
+            options.recordings, work, "scoring", options.layout, spread=spread_of(options), take=take
+        )
         sink.close()
     rows = [one.row for one in batch.results]
     if options.json:
@@ -82,6 +108,72 @@ def run(options: Options) -> int:
         skipped = f", {len(batch.problems)} skipped" if batch.problems else ""
         remark(f"{len(rows)} scored{skipped}" + (f"; table: {options.out}" if options.out else ""))
     return 0
+
+
+def _check(options: Options) -> None:
+    """Refuse options that do not go together, before any work.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    if options.out is not None:
+        check_suffix(options.out, SUFFIXES)
+    needs_task = {"--end-s": options.end_s, "--kind": options.kind or None, "--alarms": options.alarms}
+    for name, value in needs_task.items():
+        if value is not None and options.task is None:
+            raise _refusal(name, value, "--task beside it")
+    for name in ("--annotations", "--pages"):
+        value = getattr(options, name[2:])
+        if value is not None and options.task is not None:
+            raise _refusal(name, value, "no --task beside it: quality is not asked for")
+    if options.alarms is not None and (options.end_s is not None or options.kind):
+        raise _refusal("--alarms", options.alarms, "no --end-s or --kind beside it: the table has both")
+
+
+def _refusal(field: str, found: object, expected: str) -> ConfigError:
+    return ConfigError(
+        problem("options that do not go together", where="score", field=field, found=found, expected=expected)
+    )
+
+
+def spread_of(options: Options) -> Spread:
+    """Return over what the recordings are spread."""
+    return Spread(workers=options.workers, engine=options.engine, address=options.ray_address)
+
+
+#: The model is loaded once in each process.
+scorer_here = lru_cache(maxsize=1)(scorer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRecording:
+    """Scores one recording, perhaps in another process.
+
+    Attributes:
+        model: What to load there; None for the classical score.
+        model_name: Its name, for the pages.
+        pages: Folder of pages; None for none.
+    """
+
+    model: str | None
+    model_name: str | None
+    pages: Path | None
+
+    def __call__(self, recording: Recording) -> QualityScore:
+        """Return the score, and write the recording's page."""
+        found = scorer_here(self.model)[0](recording)
+        if self.pages is not None:
+            from qualityfm.inference.report import write_report
+
+            write_report(recording, found, self.pages / page_name(recording.recording_id), model_name=self.model_name)
+        return found
+
+
+def page_name(recording_id: str) -> str:
+    """Return a file name for a recording, whose own name may hold anything, "/" and ".." included."""
+    plain = re.sub(r"[^A-Za-z0-9_+-]", "_", recording_id)[:80]
+    mark = "" if plain == recording_id else f"-{zlib.crc32(recording_id.encode()):08x}"
+    return f"{plain}{mark}.html"
 
 
 @dataclass(frozen=True, kw_only=True)

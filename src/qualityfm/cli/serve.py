@@ -58,13 +58,16 @@ def run(options: Options) -> int:
         raise ConfigError(problem("not served", where="serve", field="--host", found=options.host, expected=expected))
     import uvicorn
 
+    from qualityfm.quality.score import score_quality
     from qualityfm.service.alarm_routes import Review
     from qualityfm.service.alarms import Decisions, read_alarms
     from qualityfm.service.app import make_app
     from qualityfm.service.config import ServiceConfig
     from qualityfm.service.notebook import Notebook
+    from qualityfm.service.protocol import protocol_of
     from qualityfm.service.recordings import Recordings
     from qualityfm.service.task_line import TaskAnswerer
+    from qualityfm.service.warm import warm_up
 
     config = ServiceConfig(
         token=token,
@@ -82,12 +85,14 @@ def run(options: Options) -> int:
     alarms = None if options.alarms is None else read_alarms(options.alarms)
     review = None if recordings is None else Review(recordings, Decisions(options.decisions), alarms)
     notebook = None if options.annotations is None else Notebook(options.annotations)
+    warm_up(predictor.score if predictor else score_quality)
     viewer = "" if recordings is None else f"; {len(recordings.listed)} recordings to look at there"
     remark(f"serving on http://{options.host}:{options.port}; documents at /docs{viewer}")
     uvicorn.run(
         make_app(config, predictor, recordings, notebook, review),
         host=options.host,
         port=options.port,
+        http=protocol_of(config),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Protocol
 
 import tyro
+from rich.console import Console
 
+from qualityfm.cli.stream_live import LiveView, bar_of
 from qualityfm.cli.terminal import remark, say, say_table
 from qualityfm.errors import ConfigError, QualityFMError, SourceError, problem
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "qualityfm stream --json < packets.jsonl",
     "qualityfm stream --connect 127.0.0.1:5555 --model qualityfm-tiny",
+    "qualityfm stream --lsl ECG Oximeter --live --segment-s 10",
 )
 
 
@@ -38,40 +42,99 @@ class Options:
     """Add a model's estimate: a run, a checkpoint, or a shipped name. It brings the length of its segments."""
     reorder_s: float = 5.0
     """How far a packet may lag behind the newest sample of any channel, s."""
+    live: bool = False
+    """Show the last seconds of each channel while they come, on a terminal; elsewhere lines as without it."""
+    lsl: tuple[str, ...] = ()
+    """Read these sources of the Lab Streaming Layer instead, each by its name or type (extra `lsl`)."""
+    idle_s: float = 30.0
+    """With --lsl: end when nothing came for this long, s."""
     json: bool = False
     """Print one JSON object a line: a finished segment each."""
 
 
 def run(options: Options) -> int:
     """Score until the stream ends; a wrong message is named and left out."""
-    from qualityfm.inference.stream import StreamConfig
-    from qualityfm.inference.stream_protocol import farewell, greeting, open_stream, take_message
-    from qualityfm.segments import SegmentConfig
+    from qualityfm.inference.stream_protocol import farewell, greeting
 
-    model = _model(options)
-    length_s = 30.0 if options.segment_s is None else options.segment_s
-    config = None if model else SegmentConfig(segment_s=length_s, step_s=length_s)
     with ExitStack() as stack:
-        lines = _lines(_source(options.connect, stack))
-        table = next(lines, b"")
-        stream = open_stream(table, config, stream=StreamConfig(reorder_s=options.reorder_s), model=model)
-        remark(f"the quality of a second comes at most {greeting(stream)['delay_s']:g} s after it")
-        for line in lines:
+        stream, arrivals = _open(options, stack)
+        view = _view(options, stream, stack)
+        if not isinstance(view, LiveView):
+            remark(f"the quality of a second comes at most {greeting(stream)['delay_s']:g} s after it")
+        for arrive in arrivals:
             try:
-                done = take_message(stream, line)
+                done = arrive()
             except QualityFMError as error:
-                remark(f"left out: {error}")
+                view.left_out(error)
                 continue
-            _show(done, options.json)
+            view.take(done)
             if stream.is_closed:
                 break
-        _show(stream.close(), options.json)
-    last = farewell(stream)
+        view.take(stream.close())
     if options.json:
-        say(json.dumps(last))
+        say(json.dumps(farewell(stream)))
     else:
         _show_counts(stream)
     return 0
+
+
+#: Puts what arrived into the stream and returns the segments that this finished.
+Arrival = Callable[[], "list[QualityScore]"]
+
+
+def _open(options: Options, stack: ExitStack) -> tuple[Stream, Iterator[Arrival]]:
+    """Return the stream, and what arrives for it."""
+    from qualityfm.inference.stream import Stream, StreamConfig
+    from qualityfm.inference.stream_protocol import open_stream, take_message
+    from qualityfm.segments import SegmentConfig
+
+    if options.lsl and options.connect is not None:
+        raise _refusal("--connect", options.connect, "no address beside --lsl")
+    model = _model(options)
+    length_s = 30.0 if options.segment_s is None else options.segment_s
+    config = None if model else SegmentConfig(segment_s=length_s, step_s=length_s)
+    patience = StreamConfig(reorder_s=options.reorder_s, max_jump_s=max(600.0, 2 * options.idle_s))
+    if options.lsl:
+        from qualityfm.inference.stream_lsl import LslSources
+
+        sources = LslSources(options.lsl)
+        stream = Stream(sources.channels, config, stream=patience, model=model)
+        packets = sources.packets(options.idle_s)
+        return stream, (partial(stream.feed, one.channel, one.first, one.samples) for one in packets)
+    lines = _lines(_source(options.connect, stack))
+    stream = open_stream(next(lines, b""), config, stream=patience, model=model)
+    return stream, (partial(take_message, stream, line) for line in lines)
+
+
+class View(Protocol):
+    """Where finished segments go."""
+
+    def take(self, done: list[QualityScore]) -> None:
+        """Show them."""
+
+    def left_out(self, error: Exception) -> None:
+        """Name a message that was not taken."""
+
+
+def _view(options: Options, stream: Stream, stack: ExitStack) -> View:
+    if options.live and not options.json:
+        console = Console()
+        if console.is_terminal:
+            return stack.enter_context(LiveView(stream, console))
+    return _Lines(as_json=options.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lines:
+    """Prints finished segments, a line for each channel, or as JSON."""
+
+    as_json: bool
+
+    def take(self, done: list[QualityScore]) -> None:
+        _show(done, self.as_json)
+
+    def left_out(self, error: Exception) -> None:
+        remark(f"left out: {error}")
 
 
 def _model(options: Options) -> Predictor | None:
@@ -79,9 +142,7 @@ def _model(options: Options) -> Predictor | None:
         return None
     if options.segment_s is not None:
         expected = "no length of segments beside --model, which brings its own"
-        raise ConfigError(
-            problem("two lengths", where="stream", field="--segment-s", found=options.segment_s, expected=expected)
-        )
+        raise _refusal("--segment-s", options.segment_s, expected)
     from qualityfm.inference.predictor import load_model
 
     return load_model(options.model)
@@ -92,9 +153,7 @@ def _source(connect: str | None, stack: ExitStack) -> BinaryIO:
         return sys.stdin.buffer
     host, _, port = connect.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(
-            problem("wrong address", where="stream", field="--connect", found=connect, expected="HOST:PORT")
-        )
+        raise _refusal("--connect", connect, "HOST:PORT")
     try:
         connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=10.0))
     except OSError as error:
@@ -124,14 +183,14 @@ def _show(done: list[QualityScore], as_json: bool) -> None:
             sys.stdout.flush()
             continue
         for channel in row["channels"]:
-            ribbon = "".join(_BLOCKS[min(7, int(quality * 8))] for quality in channel["quality"])
+            ribbon = "".join(map(bar_of, channel["quality"]))
             causes = sorted({cause for words in channel["causes"] for cause in words.split(", ") if cause})
             say(f"{row['start_s']:>8g} s  {row['grade']}  {_name(channel['name'])}  {ribbon}  {', '.join(causes)}")
         sys.stdout.flush()
 
 
-#: Quality from 0 to 1, a second each.
-_BLOCKS = "▁▂▃▄▅▆▇█"
+def _refusal(field: str, found: object, expected: str) -> ConfigError:
+    return ConfigError(problem("cannot stream", where="stream", field=field, found=found, expected=expected))
 
 
 def _name(name: str) -> str:

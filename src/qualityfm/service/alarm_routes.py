@@ -96,7 +96,12 @@ def add_alarms(app: FastAPI, review: Review) -> None:
             found += said
         return json_reply({**review.row(name, alarm), "reasons": found, "suggestion": suggestion})
 
-    @app.post("/v1/recordings/{number}/alarms/{place}", summary="Keep or mute an alarm", **_DATA)
+    @app.post(
+        "/v1/recordings/{number}/alarms/{place}",
+        summary="Keep or mute an alarm",
+        openapi_extra=words.DECISION,
+        **_DATA,
+    )
     async def decide(number: str, place: str, request: Request) -> Response:
         check_type(request.headers.get("content-type"), "application/json")
         values = read_json(await request.body(), "decision")

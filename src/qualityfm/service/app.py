@@ -6,11 +6,10 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from qualityfm.errors import QualityFMError
@@ -21,13 +20,15 @@ from qualityfm.records import QualityScore, Recording
 from qualityfm.service import words
 from qualityfm.service.alarm_routes import Review, add_alarms
 from qualityfm.service.alarms import Decisions
-from qualityfm.service.bodies import check_type, read_files, read_raw, read_samples
 from qualityfm.service.config import ServiceConfig
 from qualityfm.service.gate import Gate, Metrics, RefusedError, error_body
 from qualityfm.service.notebook import Notebook
 from qualityfm.service.recordings import Recordings
 from qualityfm.service.socket import StreamDoor
+from qualityfm.service.task_answers import answer_bytes, asked_of
+from qualityfm.service.task_line import TaskAnswerer
 from qualityfm.service.viewer_routes import add_page, add_recordings
+from qualityfm.service.work import Work
 from qualityfm.strict_json import UnreadableJsonError
 from qualityfm.version import __version__
 
@@ -55,7 +56,7 @@ def make_app(
     app = FastAPI(title="QualityFM", version=__version__, description=words.DESCRIPTION)
     app.state.config, app.state.metrics, app.state.predictor = config, metrics, predictor
     _add_answers(app, metrics)
-    _add_work(app, config, predictor)
+    _add_work(app, Work(config, has_model=predictor is not None), predictor)
     if recordings is not None:
         add_page(app)
         add_recordings(app, recordings, notebook)
@@ -78,68 +79,45 @@ def _add_answers(app: FastAPI, metrics: Metrics) -> None:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _add_work(app: FastAPI, config: ServiceConfig, predictor: Scorer | None) -> None:
+def _add_work(app: FastAPI, work: Work, predictor: Scorer | None) -> None:
     score: Callable[[Recording], QualityScore] = predictor.score if predictor else score_quality
-
-    async def work(request: Request, read: Callable[[bytes], Any], then: Callable[[Any], bytes]) -> bytes:
-        body = await request.body()
-        if len(body) <= config.inline_bytes and predictor is None:
-            return then(read(body))
-        return await run_in_threadpool(lambda: then(read(body)))
-
-    async def uploaded(request: Request, then: Callable[[Recording], bytes]) -> bytes:
-        files, layout = await _files(request), request.query_params.get("layout")
-
-        def run() -> bytes:
-            with tempfile.TemporaryDirectory(prefix="qualityfm-") as folder:
-                return then(_without_path(folder, lambda: read_files(files, Path(folder), layout)))
-
-        return await run_in_threadpool(run)
 
     @app.post("/v1/score", openapi_extra=words.SAMPLES, **words.SCORE)
     async def score_samples(request: Request) -> Response:
-        check_type(request.headers.get("content-type"), "application/json")
-        return _json(await work(request, read_samples, lambda found: score_bytes(score(found))))
+        return _json(await work.on_samples(request, lambda found: score_bytes(score(found))))
 
     @app.post("/v1/score/raw", openapi_extra=words.RAW, **words.SCORE)
     async def score_raw(request: Request) -> Response:
-        check_type(request.headers.get("content-type"), "application/octet-stream")
-        query = request.query_params
-        read = lambda body: read_raw(body, query.get("sample_rate_hz"), query.getlist("channel"))  # noqa: E731
-        return _json(await work(request, read, lambda found: score_bytes(score(found))))
+        return _json(await work.on_raw(request, lambda found: score_bytes(score(found))))
 
     @app.post("/v1/score/file", openapi_extra=words.FILE, **words.SCORE)
     async def score_file(request: Request) -> Response:
-        return _json(await uploaded(request, lambda found: score_bytes(score(found))))
+        return _json(await work.on_file(request, lambda found: score_bytes(score(found))))
 
     @app.post("/v1/report/file", openapi_extra=words.FILE, **words.REPORT)
     async def report_file(request: Request) -> Response:
-        return Response(await uploaded(request, lambda found: _report(found, score(found))), media_type="text/html")
+        return Response(await work.on_file(request, lambda found: _report(found, score(found))), media_type="text/html")
 
     if predictor is not None:
 
         @app.post("/v1/embed", openapi_extra=words.SAMPLES, **words.EMBED)
         async def embed_samples(request: Request) -> Response:
-            check_type(request.headers.get("content-type"), "application/json")
-            return _json(await work(request, read_samples, lambda found: _embedding(predictor, found)))
+            return _json(await work.on_samples(request, lambda found: _embedding(predictor, found)))
+
+    if isinstance(predictor, TaskAnswerer):
+        _add_task(app, work, predictor)
 
 
-async def _files(request: Request) -> list[tuple[str, bytes]]:
-    """Return the uploaded files: the parts of a multipart form, or the body with its name in the query."""
-    content_type = request.headers.get("content-type", "")
-    if content_type.split(";")[0].strip().lower() != "multipart/form-data":
-        check_type(content_type, "application/octet-stream")
-        return [(request.query_params.get("name", ""), await request.body())]
-    async with request.form(max_files=64, max_fields=8) as form:
-        return [(part.filename or "", await part.read()) for _, part in form.multi_items() if not isinstance(part, str)]
+def _add_task(app: FastAPI, work: Work, model: TaskAnswerer) -> None:
+    @app.post("/v1/task", openapi_extra=words.task(words.SAMPLES), **words.TASK)
+    async def task_samples(request: Request) -> Response:
+        asked = asked_of(request.query_params)
+        return _json(await work.on_samples(request, lambda found: answer_bytes(model, found, asked)))
 
-
-def _without_path(folder: str, read: Callable[[], Recording]) -> Recording:
-    """Read, and keep the service's own folder out of what a refusal says."""
-    try:
-        return read()
-    except QualityFMError as error:
-        raise type(error)(str(error).replace(f"{folder}/", "").replace(folder, "upload")) from error
+    @app.post("/v1/task/file", openapi_extra=words.task(words.FILE), **words.TASK)
+    async def task_file(request: Request) -> Response:
+        asked = asked_of(request.query_params)
+        return _json(await work.on_file(request, lambda found: answer_bytes(model, found, asked)))
 
 
 def score_bytes(score: QualityScore) -> bytes:

@@ -9,7 +9,7 @@ import logging
 import time
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qualityfm.service.config import ServiceConfig
@@ -35,10 +35,11 @@ def error_body(status: int, message: str) -> bytes:
 
 
 class Metrics:
-    """Counts for Prometheus, one registry for each application."""
+    """Counts for Prometheus, one registry for each application; with the process's CPU seconds and memory on Linux."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.requests = Counter("qualityfm_requests", "Requests answered", ["status"], registry=self.registry)
         self.seconds = Histogram("qualityfm_request_seconds", "Time to the answer, s", registry=self.registry)
         self.working = Gauge("qualityfm_working", "Requests being worked on", registry=self.registry)

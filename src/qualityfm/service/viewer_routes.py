@@ -63,13 +63,23 @@ def add_recordings(app: FastAPI, recordings: Recordings, notebook: Notebook | No
         opened = await run_in_threadpool(recordings.open, number)
         return json_reply({"name": recordings.entry(number).name, **_table(opened.recording)})
 
-    @app.get("/v1/recordings/{number}/view", summary="What a screen can show of a stretch", **_DATA)
+    @app.get(
+        "/v1/recordings/{number}/view",
+        summary="What a screen can show of a stretch",
+        openapi_extra=words.STRETCH,
+        **_DATA,
+    )
     async def view(number: str, request: Request) -> Response:
         start_s, end_s, columns = _stretch(request)
         opened = await run_in_threadpool(recordings.open, number)
         return json_reply(await run_in_threadpool(_views, opened, start_s, end_s, columns))
 
-    @app.get("/v1/recordings/{number}/quality", summary="Grades and causes of a stretch", **_DATA)
+    @app.get(
+        "/v1/recordings/{number}/quality",
+        summary="Grades and causes of a stretch",
+        openapi_extra=words.STRETCH,
+        **_DATA,
+    )
     async def quality(number: str, request: Request) -> Response:
         start_s, end_s, cells = _stretch(request)
         ribbon = (await run_in_threadpool(recordings.open, number)).ribbon
@@ -83,7 +93,7 @@ def add_recordings(app: FastAPI, recordings: Recordings, notebook: Notebook | No
         spot = await run_in_threadpool(ribbon.worst_spot)
         return json_reply({"spot": asdict(spot) if spot else None})
 
-    @app.get("/v1/recordings/{number}/next", summary="The next artefact", **_DATA)
+    @app.get("/v1/recordings/{number}/next", summary="The next artefact", openapi_extra=words.AFTER, **_DATA)
     async def following(number: str, request: Request) -> Response:
         after_s = _number(request, "after_s", -1.0)
         ribbon = (await run_in_threadpool(recordings.open, number)).ribbon
@@ -99,7 +109,7 @@ def _add_marks(app: FastAPI, recordings: Recordings, notebook: Notebook) -> None
     async def marks(number: str) -> Response:
         return json_reply({"marks": [asdict(mark) for mark in notebook.of(recordings.entry(number).name)]})
 
-    @app.post("/v1/recordings/{number}/marks", summary="Mark a stretch", **_DATA)
+    @app.post("/v1/recordings/{number}/marks", summary="Mark a stretch", openapi_extra=words.MARK, **_DATA)
     async def add_mark(number: str, request: Request) -> Response:
         check_type(request.headers.get("content-type"), "application/json")
         values, name = read_json(await request.body(), "mark"), recordings.entry(number).name

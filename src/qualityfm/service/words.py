@@ -41,6 +41,7 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {
 SCORE: dict[str, Any] = {"summary": "Quality of every second", "responses": ERRORS}
 REPORT: dict[str, Any] = {"summary": "A page to read or print", "responses": ERRORS}
 EMBED: dict[str, Any] = {"summary": "One vector for each segment", "responses": ERRORS}
+TASK: dict[str, Any] = {"summary": "The task model's answer to each window", "responses": ERRORS}
 
 _CHANNEL = {
     "type": "object",
@@ -119,3 +120,46 @@ FILE = {
         },
     },
 }
+
+_ASKED = [
+    _query("end_s", {"type": "number", "exclusiveMinimum": 0}, "Judge only the window that ends here, s", 300, False),
+    _query("kind", {"type": "string", "maxLength": 100}, "What sort of window it is", "Asystole", False),
+]
+
+
+def task(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of a call to a task model, whatever brings the recording."""
+    return body | {"parameters": [*body.get("parameters", []), *_ASKED]}
+
+
+_STRETCH = [
+    _query("start_s", {"type": "number", "default": 0}, "Where the stretch begins, s", 0, False),
+    _query("end_s", {"type": "number", "default": 30}, "Where it ends, s", 30, False),
+    _query("columns", {"type": "integer", "minimum": 1, "maximum": 4000, "default": 1000}, "How many", 1000, False),
+]
+STRETCH = {"parameters": _STRETCH}
+AFTER = {"parameters": [_query("after_s", {"type": "number", "default": -1}, "Look after this time, s", 12, False)]}
+
+
+def _object(properties: dict[str, Any], required: list[str], example: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+_TIME = {"type": "number", "minimum": 0}
+MARK = _object(
+    {
+        "start_s": _TIME,
+        "end_s": _TIME,
+        "label": {"type": "string", "minLength": 1},
+        "channel": {"type": "string"},
+        "note": {"type": "string"},
+    },
+    ["start_s", "end_s", "label"],
+    {"start_s": 12, "end_s": 15.5, "label": "artefact", "channel": "II"},
+)
+DECISION = _object(
+    {"decision": {"type": "string", "enum": ["keep", "mute", ""]}, "reason": {"type": "string"}},
+    ["decision"],
+    {"decision": "mute", "reason": "noise on both leads"},
+)

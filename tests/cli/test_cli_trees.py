@@ -123,11 +123,11 @@ def test_a_tree_model_is_described(capsys: Capture) -> None:
 
 
 def test_a_model_without_the_task_is_refused_with_advice(alarms: Path, capsys: Capture) -> None:
-    assert main(["score", str(alarms / "p20"), "--task", "abp"]) != 0
-    assert "finetune abp" in capsys.readouterr().err
+    assert main(["score", str(alarms / "p20"), "--task", "quality"]) != 0
+    assert "finetune quality" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("task", ["vt-alarm", "alarm", "af"])
+@pytest.mark.parametrize("task", ["vt-alarm", "alarm", "af", "abp"])
 def test_a_shipped_task_model_answers_by_name(task: str) -> None:
     name = f"qualityfm-tiny-{task}"
     assert name in shipped_models()

@@ -11,7 +11,8 @@ from qualityfm.evidence.encoder_check import pretrained_records, require_unseen
 from qualityfm.evidence.intervals import Estimate, auc
 from qualityfm.evidence.paired import delong, paired_difference
 from qualityfm.evidence.report_tasks import page, table
-from qualityfm.evidence.task_benchmark import first_minute_held, per_patient, standard_row
+from qualityfm.evidence.standards import standard_row
+from qualityfm.evidence.task_benchmark import per_patient
 from qualityfm.evidence.task_scores import read_scores, write_scores
 from qualityfm.files import sha256_of
 from qualityfm.tasks.examples import Example
@@ -154,18 +155,16 @@ def test_a_patient_without_fibrillation_has_no_sensitivity() -> None:
     assert [row["sensitivity"] for row in rows] == [1.0, "not defined", 1.0, 1.0]
 
 
-def test_holding_begins_after_the_first_minute() -> None:
-    examples = [example("a", start_s=30.0 * k) for k in range(4)] + [example("b", start_s=90.0)]
-    held, is_later = first_minute_held(examples, np.array([[100.0], [110], [0], [0], [0]]))
-    assert is_later.tolist() == [False, False, True, True, False]
-    assert held[2:4, 0].tolist() == [105, 105]
-
-
 def test_small_errors_compare_well_with_both_standards() -> None:
-    truth = np.linspace(90, 150, 100)[:, None]
-    row = standard_row("m", truth, truth + np.where(np.arange(100) % 2, 2, -2)[:, None])
+    truth = np.linspace(90, 150, 100)
+    row = standard_row("m", "systolic", truth, truth + np.where(np.arange(100) % 2, 2, -2), num_patients=85)
     assert row["compared with AAMI"] == "within its limits"
     assert row["compared with BHS"] == "as grade A"
+
+
+def test_too_few_patients_for_a_standard_are_named() -> None:
+    row = standard_row("m", "systolic", np.array([90.0, 100]), np.array([91.0, 100]), num_patients=2)
+    assert row["compared with AAMI"] == "within its limits; only 2 of 85 patients"
 
 
 def test_saved_scores_come_back_exactly(tmp_path: Path) -> None:

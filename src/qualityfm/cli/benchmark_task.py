@@ -12,6 +12,7 @@ from qualityfm.files import write_text
 if TYPE_CHECKING:
     from qualityfm.cli.benchmark import Options
     from qualityfm.evidence.intervals import Estimate
+    from qualityfm.evidence.pressure_benchmark import PressureBenchmark
 
 TASK_NAMES = {"vt": "vt-alarm", "alarm": "alarm"}
 
@@ -23,10 +24,11 @@ def run_task(options: Options, data: Path) -> int:
     if options.test:
         expected = f"one of {', '.join(TASK_NAMES)}"
         raise ConfigError(problem("no split", where="benchmark", field="--test", found=options.what, expected=expected))
-    from qualityfm.evidence.task_benchmark import benchmark_abp, benchmark_af
+    if options.what == "abp":
+        return _pressures(options, data)
+    from qualityfm.evidence.task_benchmark import benchmark_af
 
-    measure, folder = (benchmark_af, "mitdb") if options.what == "af" else (benchmark_abp, "challenge2015")
-    found = measure(_data_set(data, folder), cache=options.out, scores=_scores(options))
+    found = benchmark_af(_data_set(data, "mitdb"), cache=options.out, scores=_scores(options))
     _write(options, found.html)
     if options.json:
         figures = [{"model": m, "figure": f} | _plain(e) for m, f, e in found.rows]
@@ -65,6 +67,40 @@ def _alarms(options: Options, data: Path) -> int:
         remark(line)
     say_table(("model", *FIGURES), [(row.model, *(str(row.figures[name]) for name in FIGURES)) for row in found.rows])
     say(f"{found.protocol}; permuted labels: AUC {found.canary}")
+    return 0
+
+
+def _pressures(options: Options, data: Path) -> int:
+    from qualityfm.evidence.pressure_benchmark import benchmark_abp
+
+    found = benchmark_abp(_data_set(data, "challenge2015"), cache=options.out, scores=_scores(options), say=remark)
+    _write(options, found.html)
+    return say_pressures("abp", found, is_json=options.json)
+
+
+def say_pressures(name: str, found: PressureBenchmark, *, is_json: bool) -> int:
+    """Print what a benchmark of pressure found."""
+    if is_json:
+        figures = [
+            {"protocol": r.protocol, "model": r.model, "figure": r.figure} | _plain(r.estimate) for r in found.rows
+        ]
+        paired = [{"model": m, "against": a, "figure": f} | _plain(e) for m, a, f, e in found.differences]
+        silent = {output: _plain(estimate) for output, estimate in found.canary.items()}
+        about = {"benchmark": name, "figures": figures, "differences": paired, "standards": list(found.standards)}
+        say_json(about | {"permuted_labels_mmhg": silent, "problems": list(found.problems)})
+        return 0
+    for line in found.problems:
+        remark(line)
+    say_table(
+        ("protocol", "model", "figure", "value [95 %]"),
+        [(r.protocol, r.model, r.figure, str(r.estimate)) for r in found.rows],
+    )
+    say_table(
+        ("model", "against", "figure", "difference [95 %]"), [(m, a, f, str(e)) for m, a, f, e in found.differences]
+    )
+    say_table(tuple(found.standards[0]), [tuple(map(str, row.values())) for row in found.standards])
+    told = ", ".join(f"{output} {estimate}" for output, estimate in found.canary.items())
+    say(f"permuted labels, error against the training median, mmHg: {told}")
     return 0
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "qualityfm evaluate vt-alarm --data alarms --labels alarms/records.csv --model qualityfm-tiny-vt-alarm",
     "qualityfm evaluate af --data mitdb --model runs/af --json",
+    "qualityfm evaluate abp --data ward --model qualityfm-tiny --calibrated",
 )
 
 
@@ -33,6 +34,8 @@ class Options:
     """Table of labels; by default where the archive keeps them."""
     split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Judge only the rows that the table's column split names so."""
+    calibrated: bool = False
+    """abp: the pressures of each recording's first minute are known; later windows are judged, beside holding them."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="TABLE")] = None
     """Write each answer too: .csv, .parquet or .json."""
     json: bool = False
@@ -53,19 +56,24 @@ def run(options: Options) -> int:
     model = find_task_model(options.model, task.name)
     model = model.trees if isinstance(model, TreePredictor) else model
     examples = task.examples(options.data, options.labels)
+    unused = task.unused(options.data, options.labels, examples) if task.unused is not None else []
     examples = [e for e in examples if options.split is None or e.split == options.split]
     with progress("judging", len(examples)) as advance:
-        found = evaluate(task, examples, model, advance)
+        found = evaluate(task, examples, model, advance, is_calibrated=options.calibrated)
     if options.out is not None:
         _write(found, options.out)
-    name_problems(found.problems, "could not judge")
+    problems = [*found.problems, *unused]
+    name_problems(problems, "could not judge")
     if found.num_seen:
         remark(f"left out {found.num_seen} examples of patients that the model learnt from")
     if options.json:
-        about = {"task": task.name, "model": model.name, "num_seen": found.num_seen, "problems": list(found.problems)}
-        say_json(found.figures.plain() | about)
+        about = {"task": task.name, "model": model.name, "num_seen": found.num_seen, "problems": problems}
+        held = {} if found.held is None else {"held": found.held.plain()}
+        say_json(found.figures.plain() | about | held)
     else:
         say_table(("figure", "value [95 %]"), found.figures.rows())
+        if found.held is not None:
+            say_table(("first minute held", "value [95 %]"), found.held.rows())
     return 0
 
 

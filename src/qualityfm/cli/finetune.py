@@ -46,9 +46,9 @@ class Options:
     """A shipped name, a run or a checkpoint; scratch:NAME (or a preset) for one untrained, or resnet."""
     model_folds: Annotated[str | None, tyro.conf.arg(metavar="PATTERN")] = None
     """Encoders pre-trained without a fold each, such as runs/fold{n}; {n} is the fold."""
-    how: Literal["probe", "full", "adapter", "trees"] = "full"
+    how: Literal["probe", "full", "adapter", "trees", "linear"] = "full"
     """probe: the head alone; full: all weights; adapter: low-rank changes of the attention; trees: boosted trees on
-    hand-made features, without an encoder (vt-alarm, alarm, af, abp)."""
+    hand-made features, without an encoder (vt-alarm, alarm, af, abp); linear: a shrunken linear map of them (abp)."""
     folds: bool = False
     """Cross-validate over the table's folds (made by patient where it has none) and print the figures."""
     window_s: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
@@ -71,7 +71,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Fine-tune, or cross-validate with --folds."""
-    if options.how == "trees":
+    if options.how in ("trees", "linear"):
         from qualityfm.cli.finetune_trees import fit_trees
 
         return fit_trees(options)

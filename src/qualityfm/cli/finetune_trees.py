@@ -1,4 +1,4 @@
-"""`qualityfm finetune TASK --how trees`: a task learnt by boosted trees on hand-made features."""
+"""`qualityfm finetune TASK --how trees` or `linear`: a task learnt on hand-made features, without an encoder."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def fit_trees(options: Options) -> int:
         ConfigError: An option that belongs to networks.
     """
     from qualityfm.finetune.run import CHECKPOINT, question_of, training_examples
+    from qualityfm.tasks.linear_model import fit_linear_model
     from qualityfm.tasks.task import find_task
     from qualityfm.tasks.tree_model import fit_tree_model, save_tree_model
 
@@ -35,9 +36,10 @@ def fit_trees(options: Options) -> int:
     task = find_task(options.task)
     examples = training_examples(task.examples(options.data, options.labels))
     question = question_of(task, examples, options.labels, options.window_s)
-    name = options.name or f"trees-{task.name}"
+    name = options.name or f"{options.how}-{task.name}"
+    fit = fit_linear_model if options.how == "linear" else fit_tree_model
     with progress("measuring", len(examples)) as advance:
-        fitted = fit_tree_model(task, question, examples, name=name, seed=options.seed, report=advance)
+        fitted = fit(task, question, examples, name=name, seed=options.seed, report=advance)
     for line in fitted.problems:
         remark(f"could not read: {line}")
     folder = options.out / CHECKPOINT

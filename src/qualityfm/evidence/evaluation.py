@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from qualityfm.errors import TaskError, problem
+from qualityfm.errors import ConfigError, TaskError, problem
 from qualityfm.evidence.task_figures import Figures, task_figures
+from qualityfm.tasks.calibration import CALIBRATION_S, calibrated
 from qualityfm.tasks.examples import Example, groups_of
 from qualityfm.tasks.task import Task
-from qualityfm.tasks.tree_model import TreeModel
+from qualityfm.tasks.tree_model import TreeModel, can_measure
 from qualityfm.tasks.tree_model import fingerprints as feature_prints
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Evaluation:
         figures: Over all examples.
         num_seen: Examples left out because the model, or the patient's other windows, were learnt from.
         problems: Recordings that could not be judged, with the reason.
+        held: With a calibration, the figures of holding it; else None.
     """
 
     examples: tuple[Example, ...]
@@ -43,6 +45,7 @@ class Evaluation:
     figures: Figures
     num_seen: int
     problems: tuple[dict[str, str], ...]
+    held: Figures | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +57,16 @@ class _Answered:
     answers: tuple[str, ...]
     prints: list[str]
     problems: list[dict[str, str]]
+    features: Float64[np.ndarray, "example feature"] | None = None
 
 
 def evaluate(
-    task: Task, examples: Sequence[Example], model: TaskModel | TreeModel, report: Report | None = None
+    task: Task,
+    examples: Sequence[Example],
+    model: TaskModel | TreeModel,
+    report: Report | None = None,
+    *,
+    is_calibrated: bool = False,
 ) -> Evaluation:
     """Judge labelled examples and measure the answers.
 
@@ -68,9 +77,12 @@ def evaluate(
         examples: Those without a label are passed over.
         model: A fine-tuned network, or trees.
         report: Called with the number of recordings read.
+        is_calibrated: Quantities: the labels of each recording's first minute are known, later windows are judged.
 
     Raises:
-        TaskError: The model answers another task, nothing can be read, or it learnt from all of it.
+        TaskError: The model answers another task, nothing can be read, it learnt from all of it, or no recording goes
+            on after a first minute with labels.
+        ConfigError: The model knows of no changes since a calibration.
     """
     question = model.question
     if question.task != task.name:
@@ -81,11 +93,17 @@ def evaluate(
         )
     known = [example for example in examples if example.label is not None]
     answered = _by_trees(known, model, report) if isinstance(model, TreeModel) else _by_network(known, model, report)
-    kept = np.flatnonzero(_never_met(answered, model))
+    is_new = _never_met(answered, model)
+    since = _since(answered, model) if is_calibrated else None
+    kept = np.flatnonzero(is_new if since is None else is_new & since.is_later)
+    if since is not None and is_new.any() and not len(kept):
+        expected = f"recordings that go on after {CALIBRATION_S:g} s with labels"
+        raise TaskError(problem("nothing to judge", where=model.name, field="windows", found=0, expected=expected))
     if not len(kept):
         expected = "patients that the model never met"
         raise TaskError(problem("nothing to judge", where=model.name, field="examples", found=0, expected=expected))
-    judged, values = tuple(answered.examples[k] for k in kept), answered.values[kept]
+    found = answered.values if since is None else since.changed
+    judged, values = tuple(answered.examples[int(k)] for k in kept), found[kept]
     can_judge = np.isfinite(values).all(axis=1)
     named = {one["recording"] for one in answered.problems}
     unread = [
@@ -98,9 +116,31 @@ def evaluate(
         values=values,
         answers=tuple(answered.answers[k] for k in kept),
         figures=_figures(task, judged, values, can_judge, model),
-        num_seen=len(answered.examples) - len(kept),
+        num_seen=int((~is_new).sum()),
         problems=(*answered.problems, *unread),
+        held=None if since is None else _figures(task, judged, since.held[kept], can_judge, model),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Since:
+    """What holding the first minute, and adding the estimated change, says of each example."""
+
+    held: Float64[np.ndarray, "example output"]
+    changed: Float64[np.ndarray, "example output"]
+    is_later: np.ndarray
+
+
+def _since(answered: _Answered, model: TaskModel | TreeModel) -> _Since:
+    if not isinstance(model, TreeModel) or answered.features is None:
+        expected = "a model with maps of changes, such as qualityfm-tiny-abp"
+        raise ConfigError(
+            problem("no calibration", where=model.name, field="model", found="a network", expected=expected)
+        )
+    known = calibrated(answered.examples, answered.features)
+    is_there = can_measure(answered.features)[:, None]
+    changed = np.where(is_there, known.held + model.changes_of(known.change), np.nan)
+    return _Since(held=known.held, changed=changed, is_later=known.is_later)
 
 
 def _by_network(examples: Sequence[Example], model: TaskModel, report: Report | None) -> _Answered:
@@ -135,6 +175,7 @@ def _by_trees(examples: Sequence[Example], model: TreeModel, report: Report | No
         values=values,
         answers=model.answers_of(values, made.values),
         prints=feature_prints(made.values),
+        features=made.values,
         problems=[{"recording": one.partition(": ")[0], "reason": one} for one in made.problems],
     )
 

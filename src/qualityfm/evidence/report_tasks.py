@@ -68,3 +68,42 @@ def chart(
         f'<figure><svg width="{_SIZE}" height="{_SIZE}" role="img" aria-label="{escape(caption)}">{frame}{drawn}{words}'
         f"</svg><figcaption>{escape(caption)}<br>{' · '.join(legend)}</figcaption></figure>"
     )
+
+
+def scatter(caption: str, x: np.ndarray, y: np.ndarray, levels: Sequence[float]) -> str:
+    """Return points with level lines as a drawing, such as Bland and Altman's; axes are of the points' own range.
+
+    Args:
+        caption: What it shows.
+        x: Of each point, such as the mean of estimate and truth.
+        y: Likewise, such as their difference.
+        levels: Where lines are drawn; their values are written beside them.
+    """
+    (left, right), (low, high) = _range(x), _range(np.concatenate((y, np.asarray(levels, float))))
+    px = 40 + (x - left) / (right - left) * (_SIZE - 50)
+    py = _SIZE - 30 - (y - low) / (high - low) * (_SIZE - 40)
+    drawn = "".join(
+        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="1.6" fill="{_COLOURS[0]}" fill-opacity=".45"/>'
+        for a, b in zip(px, py, strict=True)
+    )
+    for level in levels:
+        at = _SIZE - 30 - (level - low) / (high - low) * (_SIZE - 40)
+        drawn += f'<path d="M40 {at:.1f}H{_SIZE - 10}" stroke="{_COLOURS[1]}" stroke-dasharray="4 3"/>'
+        drawn += f'<text x="{_SIZE - 12}" y="{at - 3:.1f}" font-size="11" text-anchor="end">{level:.1f}</text>'
+    frame = f'<path d="M40 10V{_SIZE - 30}H{_SIZE - 10}" fill="none" stroke="#51606e"/>'
+    words = (
+        f'<text x="40" y="{_SIZE - 14}" font-size="11">{left:.0f}</text>'
+        f'<text x="{_SIZE - 10}" y="{_SIZE - 14}" font-size="11" text-anchor="end">{right:.0f}</text>'
+        f'<text x="36" y="{_SIZE - 30}" font-size="11" text-anchor="end">{low:.0f}</text>'
+        f'<text x="36" y="18" font-size="11" text-anchor="end">{high:.0f}</text>'
+    )
+    return (
+        f'<figure><svg width="{_SIZE}" height="{_SIZE}" role="img" aria-label="{escape(caption)}">{frame}{drawn}{words}'
+        f"</svg><figcaption>{escape(caption)}<br>difference against mean, mmHg; mean and limits of agreement"
+        "</figcaption></figure>"
+    )
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (low - 1, high + 1)

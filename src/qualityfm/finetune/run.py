@@ -18,17 +18,16 @@ from qualityfm.finetune.data import WindowSet, collect_windows
 from qualityfm.finetune.fit import Fitted
 from qualityfm.models.question import Question, Rule
 from qualityfm.models.task_network import save_task_network
-from qualityfm.records import ChannelKind
 from qualityfm.tasks.alarms import ALARM_KINDS
 from qualityfm.tasks.examples import Example
+from qualityfm.tasks.features import HIDDEN
 from qualityfm.tasks.tables import read_question
 from qualityfm.tasks.task import Task
 
 CHECKPOINT = "checkpoint"
 
-#: Tasks whose model tells kinds of examples apart, those whose channel is the answer, and those with the alarm's score.
+#: Tasks whose model tells kinds of examples apart, and those with the alarm's score.
 KINDS = {"alarm": ALARM_KINDS}
-HIDDEN = {"abp": (ChannelKind.ABP,)}
 RULES: dict[str, Rule] = {"alarm": "challenge", "vt-alarm": "challenge"}
 
 #: Windows whose fingerprints a card keeps, so that a later test on them is noticed.

@@ -27,6 +27,7 @@ class Example:
         fold: Fold of the cross-validation, or None.
         split: "train" or "test" where the labels say so, or None.
         number: Place in the archive where neighbours may be one patient; None where the patients are known.
+        layout: Name of the layout that describes the file, or None.
     """
 
     recording: str
@@ -40,6 +41,7 @@ class Example:
     fold: int | None = None
     split: str | None = None
     number: int | None = None
+    layout: str | None = None
 
     @property
     def end_s(self) -> float:

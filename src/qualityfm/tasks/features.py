@@ -13,6 +13,7 @@ from jaxtyping import Float64
 
 from qualityfm.errors import QualityFMError
 from qualityfm.files import write_atomically
+from qualityfm.records import ChannelKind
 from qualityfm.tasks.alarm_features import alarm_features
 from qualityfm.tasks.beat_features import Figures
 from qualityfm.tasks.examples import Example
@@ -24,6 +25,10 @@ from qualityfm.version import __version__
 
 #: What makes the features of a task, and how far it looks back, s. A change of a function asks for another number.
 FEATURES_VERSION = 1
+#: Tasks whose features have a version of their own.
+OWN_VERSIONS = {"abp": 2}
+#: Channels that are the answer of a task: they are left out before anything is measured.
+HIDDEN: dict[str, tuple[ChannelKind, ...]] = {"abp": (ChannelKind.ABP,)}
 
 
 def _of_alarm(trace: Trace, example: Example) -> Figures:
@@ -62,6 +67,11 @@ class FeatureTable:
     problems: tuple[str, ...] = ()
 
 
+def features_version(task: str) -> int:
+    """Return the version of a task's features, which a model that was fitted to them keeps."""
+    return OWN_VERSIONS.get(task, FEATURES_VERSION)
+
+
 def feature_table(
     task: str,
     examples: Sequence[Example],
@@ -86,7 +96,7 @@ def feature_table(
     kept = cache / f"features-{_identity(task, examples, lookback_s)}.npz" if cache else None
     if kept is not None and kept.is_file():
         return _load(kept)
-    rows, problems = _measure(FEATURES[task], examples, lookback_s, report)
+    rows, problems = _measure(task, examples, lookback_s, report)
     names = tuple(sorted({name for row in rows for name in row}))
     values = np.array([feature_row(row, names) for row in rows], np.float64).reshape(len(rows), -1)
     table = FeatureTable(names=names, values=values, problems=tuple(problems))
@@ -103,13 +113,14 @@ def feature_row(row: Figures, names: Sequence[str]) -> Float64[np.ndarray, " fea
 
 
 def _measure(
-    measure: Measure, examples: Sequence[Example], lookback_s: float, report: Callable[[int, str], None] | None
+    task: str, examples: Sequence[Example], lookback_s: float, report: Callable[[int, str], None] | None
 ) -> tuple[list[Figures], list[str]]:
+    measure, hidden = FEATURES[task], HIDDEN.get(task, ())
     rows: list[Figures] = []
     problems = []
     for number, example in enumerate(examples, 1):
         try:
-            rows.append(measure(read_trace(example, lookback_s), example))
+            rows.append(measure(read_trace(example, lookback_s, hidden), example))
         except QualityFMError as error:
             problems.append(str(error))
             rows.append({})
@@ -120,7 +131,7 @@ def _measure(
 
 def _identity(task: str, examples: Sequence[Example], lookback_s: float) -> str:
     """Return a name for what a table is made of: windows, and size and time of each recording's files."""
-    digest = hashlib.sha256(f"{__version__} {FEATURES_VERSION} {task} {lookback_s:g}".encode())
+    digest = hashlib.sha256(f"{__version__} {features_version(task)} {task} {lookback_s:g}".encode())
     for example in examples:
         fields = asdict(example)
         del fields["label"]

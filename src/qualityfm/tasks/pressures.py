@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,26 @@ def pressure_examples(data: Path, labels: Path | None) -> list[Example]:
     if not examples:
         raise refuse("no pressures", data, "records", f"{len(rows)} records", "records with ABP, PPG and ECG")
     return examples
+
+
+def unused_records(data: Path, labels: Path | None, examples: Sequence[Example]) -> list[dict[str, str]]:
+    """Return the records of which no window is fit, each with the reason."""
+    used = {example.name for example in examples}
+    names = dict.fromkeys(row["record"] for row in _rows(data, labels))
+    return [{"recording": name, "reason": _reason(data, name)} for name in names if name not in used]
+
+
+def _reason(data: Path, name: str) -> str:
+    try:
+        recording = open_recording(record_path(data, name, name), duration_s=ALARM_AT_S)
+    except QualityFMError as error:
+        return str(error)
+    missing = [k.value for k in (ChannelKind.ABP, ChannelKind.PPG, ChannelKind.ECG) if not recording.of_kind(k)]
+    if missing:
+        return f"no {', '.join(missing)} channel"
+    if recording.duration_s < WINDOW_S:
+        return f"shorter than {WINDOW_S:g} s"
+    return f"no {WINDOW_S:g} s in which ABP, PPG and an ECG are there and the pressure has pulses"
 
 
 def _rows(data: Path, labels: Path | None) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from qualityfm.errors import TaskError, problem
 from qualityfm.tasks.alarms import VT, alarm_examples
 from qualityfm.tasks.examples import Example
 from qualityfm.tasks.metrics import binary_metrics, multiclass_metrics, regression_metrics
-from qualityfm.tasks.pressures import PRESSURES, pressure_examples
+from qualityfm.tasks.pressures import PRESSURES, pressure_examples, unused_records
 from qualityfm.tasks.rhythms import rhythm_examples
 from qualityfm.tasks.tables import quality_examples, read_question, table_examples
 
@@ -34,6 +34,7 @@ class Task:
         max_lookback_s: How far before the window's end a variant may look, s.
         examples: Takes the data's folder and the table of labels (None: where the archive keeps them).
         unit: Unit of a quantity, such as "mmhg"; ends the names of its figures.
+        unused: Names the records that gave no example, with the reason, where the task makes its own labels.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Task:
     max_lookback_s: float
     examples: Callable[[Path, Path | None], list[Example]]
     unit: str = ""
+    unused: Callable[[Path, Path | None, Sequence[Example]], list[dict[str, str]]] | None = None
 
     def metrics(
         self,
@@ -97,6 +99,7 @@ TASKS: dict[str, Task] = {
         max_lookback_s=30.0,
         examples=pressure_examples,
         unit="mmhg",
+        unused=unused_records,
     ),
     "quality": Task(
         name="quality",

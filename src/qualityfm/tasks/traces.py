@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, UInt16
@@ -41,26 +42,33 @@ class Trace:
         return self.values[:, -round(seconds * RATE_HZ) :]
 
 
-def read_trace(example: Example, lookback_s: float) -> Trace:
+def read_trace(example: Example, lookback_s: float, hidden: Sequence[ChannelKind] = ()) -> Trace:
     """Read what lies up to `lookback_s` before the end of an example's window, and nothing behind it.
+
+    Args:
+        example: Whose window.
+        lookback_s: How far to look back, s.
+        hidden: Kinds of channels that are left out before anything is measured.
 
     Raises:
         SourceError: The recording cannot be read.
         SignalError: It ends before the stretch, or has no channel that fits a slot.
     """
     start_s, duration_s = example.stretch(lookback_s)
-    return trace_from(open_recording(example.recording, start_s=start_s, duration_s=duration_s), duration_s)
+    recording = open_recording(example.recording, start_s=start_s, duration_s=duration_s, layout=example.layout)
+    return trace_from(recording, duration_s, hidden)
 
 
-def trace_from(recording: Recording, duration_s: float) -> Trace:
-    """Return the trace of a stretch that was cut before; it begins at 0.
+def trace_from(recording: Recording, duration_s: float, hidden: Sequence[ChannelKind] = ()) -> Trace:
+    """Return the trace of a stretch that was cut before; it begins at 0. Channels of the hidden kinds are left out.
 
     Raises:
         SignalError: It has no channel that fits a slot.
     """
     kinds = (ChannelKind.ECG, ChannelKind.ECG, ChannelKind.PPG, ChannelKind.ABP)
+    seen = replace(recording, signals=tuple(s for s in recording.signals if s.kind not in hidden))
     block = cut_block(
-        recording, SegmentConfig(channels=kinds, sample_rate_hz=RATE_HZ, segment_s=SEGMENT_S, step_s=SEGMENT_S)
+        seen, SegmentConfig(channels=kinds, sample_rate_hz=RATE_HZ, segment_s=SEGMENT_S, step_s=SEGMENT_S)
     )
     return trace_of(block, duration_s)
 

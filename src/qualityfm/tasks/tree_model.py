@@ -1,4 +1,4 @@
-"""A task answered by boosted trees on hand-made features: fitted by scikit-learn, kept as arrays, used with NumPy.
+"""A task answered by boosted trees or linear maps on hand-made features: kept as arrays, used with NumPy.
 
 On the tasks where no network has beaten them, these are the models to use; the card says that no encoder is in them.
 """
@@ -27,7 +27,8 @@ from qualityfm.strict_json import read_json
 from qualityfm.tasks.answers import TaskPrediction, between, default_starts
 from qualityfm.tasks.boosting import SETTINGS, fitted_trees, inner_answers
 from qualityfm.tasks.examples import Example, groups_of, truths
-from qualityfm.tasks.features import FEATURES, FEATURES_VERSION, FeatureTable, feature_row, feature_table
+from qualityfm.tasks.features import FEATURES, HIDDEN, FeatureTable, feature_row, feature_table, features_version
+from qualityfm.tasks.linear import Linear, is_linear, linear_from
 from qualityfm.tasks.task import Task
 from qualityfm.tasks.traces import trace_from
 from qualityfm.tasks.trees import Trees, trees_from
@@ -52,19 +53,21 @@ FIELDS: dict[str, type] = {
 
 
 class TreeModel:
-    """Trees that answer a task.
+    """Trees, or linear maps, that answer a task.
 
     Args:
         card: Its model.json.
         trees: One for each output.
+        changes: One for each output that says how far it has moved since a calibration; () for a model without.
 
     Raises:
         FormatError: The card's task is damaged.
     """
 
-    def __init__(self, card: dict[str, Any], trees: Sequence[Trees]) -> None:
+    def __init__(self, card: dict[str, Any], trees: Sequence[Trees | Linear], changes: Sequence[Linear] = ()) -> None:
         self.card = card
         self.trees = tuple(trees)
+        self.changes = tuple(changes)
         self.names = tuple(card["features"])
         self.lookback_s = float(card["lookback_s"])
         try:
@@ -94,6 +97,22 @@ class TreeModel:
         found = np.stack([trees.predict(features) for trees in self.trees], axis=1)
         found = found if self.operating is None else self.operating.probability(found)
         return np.asarray(np.where(can_measure(features)[:, None], found, np.nan), np.float64)
+
+    def changes_of(self, change: Float[np.ndarray, "example feature"]) -> Float64[np.ndarray, "example output"]:
+        """Return how far each quantity has moved since a calibration.
+
+        Args:
+            change: Features against those of the calibration.
+
+        Raises:
+            ConfigError: The model was fitted without changes.
+        """
+        if not self.changes:
+            expected = "a model with maps of changes, such as qualityfm-tiny-abp"
+            raise ConfigError(
+                problem("no calibration", where=self.name, field="changes", found="none", expected=expected)
+            )
+        return np.stack([part.predict(change) for part in self.changes], axis=1)
 
     def answers_of(
         self, values: Float[np.ndarray, "example output"], features: Float[np.ndarray, "example feature"]
@@ -154,15 +173,17 @@ class TreeModel:
             kind=kind,
         )
         try:
-            trace = trace_from(between(recording, begin_s, end_s), end_s - begin_s)
+            hidden = HIDDEN.get(self.question.task, ())
+            trace = trace_from(between(recording, begin_s, end_s), end_s - begin_s, hidden)
             row = FEATURES[self.question.task](trace, example)
         except QualityFMError:
             row = {}
         return feature_row(row, self.names)
 
     def __repr__(self) -> str:
-        num_trees = sum(len(trees.roots) for trees in self.trees)
-        return f"TreeModel {self.name!r}: {self.question.task}, {num_trees} trees on {len(self.names)} features"
+        num_trees = sum(len(trees.roots) for trees in self.trees if isinstance(trees, Trees))
+        made_of = f"{num_trees} trees" if num_trees else f"{len(self.trees)} linear maps"
+        return f"TreeModel {self.name!r}: {self.question.task}, {made_of} on {len(self.names)} features"
 
 
 def can_measure(features: Float[np.ndarray, "example feature"]) -> Bool[np.ndarray, " example"]:
@@ -240,7 +261,7 @@ def fit_tree_model(
         "name": name,
         "made_of": "boosted trees on hand-made features; no encoder",
         "features": list(made.names),
-        "features_version": FEATURES_VERSION,
+        "features_version": features_version(task.name),
         "lookback_s": float(task.max_lookback_s),
         "task": {
             "name": task.name,
@@ -273,7 +294,9 @@ def save_tree_model(folder: Path, model: TreeModel, about: dict[str, Any] | None
     """
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    arrays = {key: array for k, trees in enumerate(model.trees) for key, array in trees.arrays(f"{k}_").items()}
+    parts = {f"{k}_": part for k, part in enumerate(model.trees)}
+    parts |= {f"change{k}_": part for k, part in enumerate(model.changes)}
+    arrays = {key: array for prefix, part in parts.items() for key, array in part.arrays(prefix).items()}
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for an option
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     path = folder / f"trees-{digest[:12]}.npz"
@@ -303,9 +326,12 @@ def load_tree_model(folder: Path) -> TreeModel:
             arrays = {name: kept[name] for name in kept.files}
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise _refused(path, "arrays", type(error).__name__, "an archive of NumPy arrays") from error
-    outputs = card["task"].get("question", {}).get("outputs", [])
-    trees = [trees_from(arrays, f"{k}_", len(card["features"]), path) for k in range(len(outputs))]
-    return TreeModel(card, trees)
+    num_outputs, num_features = len(card["task"].get("question", {}).get("outputs", [])), len(card["features"])
+    read = linear_from if is_linear(arrays, "0_") else trees_from
+    parts = [read(arrays, f"{k}_", num_features, path) for k in range(num_outputs)]
+    has_changes = is_linear(arrays, "change0_")
+    changes = [linear_from(arrays, f"change{k}_", num_features, path) for k in range(num_outputs * has_changes)]
+    return TreeModel(card, parts, changes)
 
 
 def _read_card(path: Path) -> dict[str, Any]:
@@ -315,7 +341,9 @@ def _read_card(path: Path) -> dict[str, Any]:
         card = read_json(path.read_bytes(), str(path))
     except (OSError, SignalError) as error:
         raise FormatError(f"cannot open model: {path}: {error}") from error
-    wanted = {"format": FORMAT, "format_version": FORMAT_VERSION, "features_version": FEATURES_VERSION}
+    task = card.get("task") if isinstance(card, dict) else None
+    version = features_version(str(task.get("name") if isinstance(task, dict) else None))
+    wanted = {"format": FORMAT, "format_version": FORMAT_VERSION, "features_version": version}
     for field, value in wanted.items():
         found = card.get(field) if isinstance(card, dict) else None
         if found != value:

@@ -76,7 +76,7 @@ def test_a_recording_without_a_known_channel_is_shown_and_said_not_to_be_scored(
     signal = Signal(name="RESP", kind=ChannelKind.OTHER, unit="NU", sample_rate_hz=25.0, samples=np.ones(250, "f4"))
     ribbon = Ribbon(Recording(recording_id="r", subject_id=None, start=None, signals=(signal,)))
     ribbon.begin()
-    assert ribbon.problem.startswith("no ECG")
+    assert "expected a channel of abp, ecg, ppg" in ribbon.problem
     assert ribbon.cells(0, 10, 10) == []
 
 

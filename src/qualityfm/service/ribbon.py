@@ -11,7 +11,7 @@ import numpy as np
 from qualityfm.errors import QualityFMError
 from qualityfm.quality.score import score_quality
 from qualityfm.records import GRADE_CUTS, Cause, Recording, Signal, grade
-from qualityfm.segments import SegmentConfig, assign_slots
+from qualityfm.segments import SegmentConfig, assign_slots, why_nothing_fits
 
 _LOG = logging.getLogger("qualityfm.service")
 
@@ -48,12 +48,13 @@ class Ribbon:
     """
 
     def __init__(self, recording: Recording) -> None:
-        slots = [s for s in assign_slots(recording, SegmentConfig().channels) if s is not None]
+        config = SegmentConfig()
+        slots = [s for s in assign_slots(recording, config.channels) if s is not None]
         indices = sorted(i for i, s in enumerate(recording.signals) if any(s is slot for slot in slots))
         self._recording = replace(recording, signals=tuple(recording.signals[i] for i in indices))
         self.channels = indices
         self.duration_s = max((s.start_s + s.duration_s for s in slots), default=0.0)
-        self.scored_s, self.problem = 0.0, "" if slots else "no ECG, PPG or pressure channel to score"
+        self.scored_s, self.problem = 0.0, "" if slots else why_nothing_fits(recording, config)
         num_seconds = int(np.ceil(self.duration_s - 1e-9))
         self.quality = np.full((len(indices), num_seconds), np.nan, np.float32)
         self.causes = np.zeros(self.quality.shape, np.uint16)

@@ -80,6 +80,20 @@ def test_a_recording_without_a_known_channel_is_shown_and_said_not_to_be_scored(
     assert ribbon.cells(0, 10, 10) == []
 
 
+def test_what_nobody_recorded_is_not_the_worst_artefact():
+    samples = simulate(3, SimulationConfig(duration_s=60.0)).clean.signals[0].samples.copy()
+    rate = len(samples) // 60
+    samples[: 30 * rate], samples[45 * rate : 50 * rate] = np.nan, 0.5
+    lead = Signal(name="II", kind=ChannelKind.ECG, unit="mV", sample_rate_hz=float(rate), samples=samples)
+    ribbon = Ribbon(Recording(recording_id="r", subject_id=None, start=None, signals=(lead,)))
+    ribbon.begin()
+    ribbon.wait(60)
+    worst = ribbon.worst_spot()
+    assert worst is not None
+    assert 44 <= worst.start_s <= 46
+    assert "flat" in worst.causes
+
+
 def test_the_routes_answer_with_channels_views_and_quality(client):
     assert client.get("/v1/recordings").json()["recordings"][0]["name"] == "r1"
     assert client.get("/v1/recordings/0").json()["channels"][0]["unit"] == "mV"

@@ -121,12 +121,17 @@ class Ribbon:
         return min(spots, key=lambda s: s.start_s, default=None)
 
     def worst_spot(self) -> Spot | None:
-        """Return the artefact that costs most: the sum over its seconds of what is missing to a perfect quality."""
-        spots = [s for line in range(len(self.channels)) for s in self._spots(line)]
+        """Return the artefact that costs most: the sum over its seconds of what is missing to a perfect quality.
+
+        Where nothing was recorded there is nothing to look at: of such seconds none counts.
+        """
+        spots = [s for line in range(len(self.channels)) for s in self._spots(line, is_recorded=True)]
         return max(spots, key=lambda s: (s.end_s - s.start_s) * (1 - s.quality), default=None)
 
-    def _spots(self, line: int) -> list[Spot]:
+    def _spots(self, line: int, *, is_recorded: bool = False) -> list[Spot]:
         is_bad = self.quality[line] < ARTEFACT_BELOW  # NaN, not yet scored, is not bad
+        if is_recorded:
+            is_bad &= (self.causes[line] != int(Cause.DROPOUT)) | (self.quality[line] > 0)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], is_bad, [False]]).astype(np.int8))).reshape(-1, 2)
         return [self._spot(line, int(a), int(b)) for a, b in edges]
 

@@ -23,6 +23,28 @@ if TYPE_CHECKING:
     import wfdb
 
 
+#: Rates that are worked with, Hz (our own bounds, around every clinical waveform).
+RATE_HZ_RANGE = (0.1, 100_000.0)
+
+
+def check_rate(name: str, sample_rate_hz: float) -> None:
+    """Refuse a rate that no waveform has.
+
+    Args:
+        name: The channel.
+        sample_rate_hz: Its rate.
+
+    Raises:
+        SignalError: The rate lies outside `RATE_HZ_RANGE`, or is NaN.
+    """
+    lowest, highest = RATE_HZ_RANGE
+    if not lowest <= sample_rate_hz <= highest:
+        expected = f"{lowest:g} to {highest:g}"
+        raise SignalError(
+            problem("wrong rate", where=name, field="sample_rate_hz", found=sample_rate_hz, expected=expected)
+        )
+
+
 class ChannelKind(StrEnum):
     """What a channel measures, whatever the file calls it."""
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32
 from numpy.lib.stride_tricks import sliding_window_view
 
 from qualityfm.errors import ConfigError, SignalError, problem
-from qualityfm.records import ChannelKind, Recording, Segment, Signal
+from qualityfm.records import ChannelKind, Recording, Segment, Signal, check_rate
 from qualityfm.waveform.clock import MAX_ABS_SAMPLE as MAX_ABS_SAMPLE
 from qualityfm.waveform.clock import Clock, Stretch
 
@@ -186,7 +186,7 @@ def cut_block(recording: Recording, config: SegmentConfig) -> SegmentBlock:
     """Return all segments of a recording, aligned and resampled, in physical units.
 
     Raises:
-        SignalError: The recording has no channel that fits a slot, or no samples.
+        SignalError: The recording has no channel that fits a slot, no samples, or a rate that cannot be.
     """
     slots, duration_s = _slots_and_duration(recording, config)
     return _cut(recording, config, slots, duration_s, range(count_segments(duration_s, config)))
@@ -196,7 +196,7 @@ def cut_blocks(recording: Recording, config: SegmentConfig) -> Iterator[SegmentB
     """Yield the segments of `cut_block`, bit for bit, in blocks that need little memory however long it is.
 
     Raises:
-        SignalError: The recording has no channel that fits a slot, or no samples.
+        SignalError: The recording has no channel that fits a slot, no samples, or a rate that cannot be.
     """
     slots, duration_s = _slots_and_duration(recording, config)
     total = count_segments(duration_s, config)
@@ -207,19 +207,25 @@ def cut_blocks(recording: Recording, config: SegmentConfig) -> Iterator[SegmentB
 
 def _slots_and_duration(recording: Recording, config: SegmentConfig) -> tuple[list[Signal | None], float]:
     """Return the signal of each slot, and where the last of them ends, s."""
+    for signal in recording.signals:
+        if signal.kind in config.channels:
+            check_rate(signal.name, signal.sample_rate_hz)
     slots = assign_slots(recording, config.channels)
     if not any(slots):
-        found = [f"{s.name}:{s.kind}" for s in recording.signals]
-        expected = f"a channel of {', '.join(sorted(set(config.channels)))}"
-        raise SignalError(
-            problem("nothing to cut", where=recording.recording_id, field="channels", found=found, expected=expected)
-        )
+        raise SignalError(why_nothing_fits(recording, config))
     duration_s = max(s.start_s + s.duration_s for s in slots if s)
     if duration_s <= 0:
         raise SignalError(
             problem("nothing to cut", where=recording.recording_id, field="samples", found=0, expected="at least one")
         )
     return slots, duration_s
+
+
+def why_nothing_fits(recording: Recording, config: SegmentConfig) -> str:
+    """Return the refusal of a recording that has no channel for any slot."""
+    found = [f"{s.name}:{s.kind}" for s in recording.signals]
+    expected = f"a channel of {', '.join(sorted(set(config.channels)))}"
+    return problem("nothing to cut", where=recording.recording_id, field="channels", found=found, expected=expected)
 
 
 def _cut(

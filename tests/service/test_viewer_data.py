@@ -76,8 +76,22 @@ def test_a_recording_without_a_known_channel_is_shown_and_said_not_to_be_scored(
     signal = Signal(name="RESP", kind=ChannelKind.OTHER, unit="NU", sample_rate_hz=25.0, samples=np.ones(250, "f4"))
     ribbon = Ribbon(Recording(recording_id="r", subject_id=None, start=None, signals=(signal,)))
     ribbon.begin()
-    assert ribbon.problem.startswith("no ECG")
+    assert "expected a channel of abp, ecg, ppg" in ribbon.problem
     assert ribbon.cells(0, 10, 10) == []
+
+
+def test_what_nobody_recorded_is_not_the_worst_artefact():
+    samples = simulate(3, SimulationConfig(duration_s=60.0)).clean.signals[0].samples.copy()
+    rate = len(samples) // 60
+    samples[: 30 * rate], samples[45 * rate : 50 * rate] = np.nan, 0.5
+    lead = Signal(name="II", kind=ChannelKind.ECG, unit="mV", sample_rate_hz=float(rate), samples=samples)
+    ribbon = Ribbon(Recording(recording_id="r", subject_id=None, start=None, signals=(lead,)))
+    ribbon.begin()
+    ribbon.wait(60)
+    worst = ribbon.worst_spot()
+    assert worst is not None
+    assert 44 <= worst.start_s <= 46
+    assert "flat" in worst.causes
 
 
 def test_the_routes_answer_with_channels_views_and_quality(client):

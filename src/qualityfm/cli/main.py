@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from qualityfm.cli.terminal import clean
 from qualityfm.errors import ConfigError, QualityFMError
 
 DATA, USAGE, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 2, 130, 141, 143
@@ -178,5 +179,5 @@ def _overview() -> str:
 
 def _complain(message: str, code: int) -> int:
     sys.stdout.flush()
-    sys.stderr.write(f"qualityfm: {' '.join(message.split())}\n")
+    sys.stderr.write(f"qualityfm: {clean(' '.join(message.split()))}\n")
     return code

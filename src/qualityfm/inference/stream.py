@@ -17,13 +17,12 @@ from jaxtyping import Float
 from qualityfm.errors import SignalError, problem
 from qualityfm.inference.stream_line import Counts, StreamChannel, StreamLine
 from qualityfm.quality.score import score_block
-from qualityfm.records import QualityScore, Recording, Signal
+from qualityfm.records import QualityScore, Recording, Signal, check_rate
 from qualityfm.segments import SegmentBlock, SegmentConfig, assign_slots, clock_of, count_segments
 
 __all__ = ["BlockModel", "Counts", "Stream", "StreamChannel", "StreamConfig"]
 
-#: Rates and starts that a stream may name (our own bounds: a clinical waveform, within a year).
-RATE_HZ_RANGE = (0.1, 100_000.0)
+#: Latest start that a stream may name: within a year. Our own bound.
 MAX_START_S = 366 * 86_400.0
 MAX_CHANNELS = 64
 
@@ -275,10 +274,9 @@ def _check_channels(where: str, channels: Sequence[StreamChannel]) -> None:
 
     require(0 < len(channels) <= MAX_CHANNELS, "channels", len(channels), f"1 to {MAX_CHANNELS}")
     names = [channel.name for channel in channels]
-    lowest, highest = RATE_HZ_RANGE
     for channel in channels:
         require(bool(channel.name) and names.count(channel.name) == 1, "name", channel.name, "a name of its own")
-        rate_hz, start_s = channel.sample_rate_hz, channel.start_s
-        require(lowest <= rate_hz <= highest, "sample_rate_hz", rate_hz, f"{lowest:g} to {highest:g}")
+        check_rate(channel.name, channel.sample_rate_hz)
+        start_s = channel.start_s
         is_near = math.isfinite(start_s) and 0 <= start_s <= MAX_START_S
         require(is_near, "start_s", start_s, f"0 to {MAX_START_S:g}")

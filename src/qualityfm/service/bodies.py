@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qualityfm.inference.stream import RATE_HZ_RANGE
 from qualityfm.inference.stream_protocol import read_channel
-from qualityfm.records import ChannelKind, Recording, Signal
+from qualityfm.records import ChannelKind, Recording, Signal, check_rate
 from qualityfm.service.gate import RefusedError
 from qualityfm.sources import open_recording
 from qualityfm.strict_json import field_of, only_fields, read_json, refusal, samples_of
@@ -68,7 +67,7 @@ def read_raw(body: bytes, sample_rate_hz: str | None, channels: Sequence[str]) -
     except ValueError:
         raise refusal("query", "sample_rate_hz", sample_rate_hz, "a number") from None
     _check_number(channels)
-    if len(body) == 0 or len(body) % (4 * len(channels)):
+    if len(body) % (4 * len(channels)):
         raise refusal("body", "length", len(body), f"float32 of {len(channels)} channels of one length")
     samples = np.frombuffer(body, "<f4").reshape(len(channels), -1)
     signals = []
@@ -121,10 +120,8 @@ def _check_number(channels: Sequence[object]) -> None:
 
 
 def _recording(name: str, signals: list[Signal]) -> Recording:
-    lowest, highest = RATE_HZ_RANGE
     for signal in signals:
-        if not lowest <= signal.sample_rate_hz <= highest:
-            raise refusal(signal.name, "sample_rate_hz", signal.sample_rate_hz, f"{lowest:g} to {highest:g}")
+        check_rate(signal.name, signal.sample_rate_hz)
         if not 0 <= signal.start_s + signal.duration_s <= MAX_DURATION_S or signal.start_s < 0:
             raise refusal(signal.name, "start_s", signal.start_s, f"a recording of at most {MAX_DURATION_S:g} s")
     return Recording(recording_id=name, subject_id=None, start=None, signals=tuple(signals))

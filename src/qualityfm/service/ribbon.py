@@ -11,7 +11,7 @@ import numpy as np
 from qualityfm.errors import QualityFMError
 from qualityfm.quality.score import score_quality
 from qualityfm.records import GRADE_CUTS, Cause, Recording, Signal, grade
-from qualityfm.segments import SegmentConfig, assign_slots
+from qualityfm.segments import SegmentConfig, assign_slots, why_nothing_fits
 
 _LOG = logging.getLogger("qualityfm.service")
 
@@ -48,12 +48,13 @@ class Ribbon:
     """
 
     def __init__(self, recording: Recording) -> None:
-        slots = [s for s in assign_slots(recording, SegmentConfig().channels) if s is not None]
+        config = SegmentConfig()
+        slots = [s for s in assign_slots(recording, config.channels) if s is not None]
         indices = sorted(i for i, s in enumerate(recording.signals) if any(s is slot for slot in slots))
         self._recording = replace(recording, signals=tuple(recording.signals[i] for i in indices))
         self.channels = indices
         self.duration_s = max((s.start_s + s.duration_s for s in slots), default=0.0)
-        self.scored_s, self.problem = 0.0, "" if slots else "no ECG, PPG or pressure channel to score"
+        self.scored_s, self.problem = 0.0, "" if slots else why_nothing_fits(recording, config)
         num_seconds = int(np.ceil(self.duration_s - 1e-9))
         self.quality = np.full((len(indices), num_seconds), np.nan, np.float32)
         self.causes = np.zeros(self.quality.shape, np.uint16)
@@ -120,12 +121,17 @@ class Ribbon:
         return min(spots, key=lambda s: s.start_s, default=None)
 
     def worst_spot(self) -> Spot | None:
-        """Return the artefact that costs most: the sum over its seconds of what is missing to a perfect quality."""
-        spots = [s for line in range(len(self.channels)) for s in self._spots(line)]
+        """Return the artefact that costs most: the sum over its seconds of what is missing to a perfect quality.
+
+        Where nothing was recorded there is nothing to look at: of such seconds none counts.
+        """
+        spots = [s for line in range(len(self.channels)) for s in self._spots(line, is_recorded=True)]
         return max(spots, key=lambda s: (s.end_s - s.start_s) * (1 - s.quality), default=None)
 
-    def _spots(self, line: int) -> list[Spot]:
+    def _spots(self, line: int, *, is_recorded: bool = False) -> list[Spot]:
         is_bad = self.quality[line] < ARTEFACT_BELOW  # NaN, not yet scored, is not bad
+        if is_recorded:
+            is_bad &= (self.causes[line] != int(Cause.DROPOUT)) | (self.quality[line] > 0)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], is_bad, [False]]).astype(np.int8))).reshape(-1, 2)
         return [self._spot(line, int(a), int(b)) for a, b in edges]
 

@@ -1,7 +1,7 @@
 /* One channel: its trace, what is missing, its marks and its ribbon. Text from files only ever enters as textContent. */
 "use strict";
 
-const PLOT_HEIGHT = 150, AXIS_WIDTH = 64, GRADES = ["A", "B", "C", "D", "E"];
+const PLOT_HEIGHT = 150, AXIS_WIDTH = 64, GRADES = ["A", "B", "C", "D", "E"], MISSING = "dropout";
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -20,12 +20,30 @@ function clockText(seconds) {
   return parts.join(":") + (rest > 0.0005 ? rest.toFixed(3).slice(1) : "");
 }
 
+/* Ticks that a clock has, s. */
+const TICKS_S = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+const LABEL_WIDTH = 60;
+
+/* Labels of the axis: no hours where the view has none, and none that the right edge would cut. */
+function tickTexts(plot, splits) {
+  const { min, max } = plot.scales.x, room = LABEL_WIDTH / 2 / Math.max(1, plot.width - AXIS_WIDTH);
+  return splits.map((second) => {
+    if ((max - second) / (max - min) < room) return "";
+    const text = clockText(second).replace(/(\.\d*?)0+$/, "$1");
+    return max < 3600 ? text.replace(/^00:/, "") : text;
+  });
+}
+
+function cellColour(cell) {
+  return colour(cell.causes === MISSING && cell.quality === 0 ? "missing" : cell.grade);
+}
+
 function gradesIn(context, width, height, cells, fromSecond, toSecond) {
   context.clearRect(0, 0, width, height);
   for (const cell of cells) {
     const left = (cell.start_s - fromSecond) / (toSecond - fromSecond) * width;
     const right = (cell.end_s - fromSecond) / (toSecond - fromSecond) * width;
-    context.fillStyle = colour(cell.grade);
+    context.fillStyle = cellColour(cell);
     context.fillRect(left, 0, Math.max(1, right - left), height);
   }
 }
@@ -70,7 +88,7 @@ class ChannelPlot {
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "time" } },
       scales: { x: { time: false, range: () => this.range } },
       axes: [
-        { stroke: ink, grid, ticks: grid, size: 28, space: 96, values: (_, splits) => splits.map(clockText) },
+        { stroke: ink, grid, ticks: grid, size: 28, space: 96, incrs: TICKS_S, values: tickTexts },
         { stroke: ink, grid, ticks: grid, size: AXIS_WIDTH },
       ],
       padding: [8, 0, 0, 0],

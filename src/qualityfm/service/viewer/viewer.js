@@ -85,7 +85,7 @@ function drawOverview(whole) {
   lines.forEach((line, row) => {
     for (const cell of line.cells) {
       const left = cell.start_s / state.duration * width;
-      context.fillStyle = colour(cell.grade);
+      context.fillStyle = cellColour(cell);
       context.fillRect(left, row * height, Math.max(1, (cell.end_s - cell.start_s) / state.duration * width), height);
     }
   });
@@ -249,6 +249,9 @@ window.addEventListener("resize", rebuild);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
 
 const begin = guarded(async () => {
+  const missing = element("b", "missing", "missing");
+  missing.style.background = "var(--missing)";
+  byId("grades").append(missing);
   for (const letter of GRADES) { const box = element("b", "", letter); box.style.background = `var(--${letter})`; byId("grades").append(box); }
   const listing = await ask("/v1/recordings");
   state.canMark = listing.marks;

@@ -7,12 +7,13 @@ import pytest
 
 from qualityfm.evidence.pressure_benchmark import benchmark_pressures, bland_altman, nuisance_table, permuted_patients
 from qualityfm.evidence.report_tasks import scatter
+from qualityfm.tasks.boosting import SETTINGS
 from qualityfm.tasks.examples import Example, truths
 from qualityfm.tasks.features import FeatureTable
 from qualityfm.tasks.folds import fold_sides
 
 
-def material(num_patients: int = 40, told: float = 20.0) -> tuple[FeatureTable, list[Example]]:
+def material(num_patients: int = 28, told: float = 20.0) -> tuple[FeatureTable, list[Example]]:
     """Four windows of each patient; the width tells the level, the rate tells the change since the first minute."""
     rng = np.random.default_rng(0)
     examples, rows = [], []
@@ -41,7 +42,9 @@ def material(num_patients: int = 40, told: float = 20.0) -> tuple[FeatureTable, 
 @pytest.fixture(scope="module")
 def found():  # type: ignore[no-untyped-def]
     made, examples = material()
-    return benchmark_pressures(made, examples, fold_sides(examples), num_rounds=50)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SETTINGS, "max_iter", 3)
+        return benchmark_pressures(made, examples, fold_sides(examples), num_rounds=50)
 
 
 def test_every_figure_has_an_interval_in_both_protocols(found) -> None:  # type: ignore[no-untyped-def]
@@ -52,6 +55,7 @@ def test_every_figure_has_an_interval_in_both_protocols(found) -> None:  # type:
     }
     assert {"training mean", "training median", "nuisance", "trees", "linear"} <= {model for _, model in rows}
     assert all(row.estimate.low <= row.estimate.value <= row.estimate.high for row in found.rows)
+    assert {"mae_systolic_mmhg", "me_mean_mmhg", "sd_mean_mmhg", "mase_diastolic"} <= {r.figure for r in found.rows}
 
 
 def test_what_features_tell_of_levels_and_of_changes_is_found(found) -> None:  # type: ignore[no-untyped-def]

@@ -56,6 +56,13 @@ def test_missing_and_mistyped_arrays_are_refused() -> None:
             trees_from(broken, "0_", 6, "file")
 
 
+def test_a_column_without_any_number_is_never_asked() -> None:
+    features, quantity = table()
+    features[:, 3] = np.nan
+    (trees,) = fitted_trees(features, quantity[:, None], "regression")
+    assert 3 not in trees.feature[~trees.is_leaf]
+
+
 def test_labels_of_one_class_teach_nothing() -> None:
     features, _ = table(20)
     with pytest.raises(TaskError, match="two classes"):

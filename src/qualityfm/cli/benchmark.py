@@ -19,6 +19,7 @@ EXAMPLES = (
     "qualityfm benchmark quality --data /data/physionet --out runs/quality",
     "qualityfm benchmark quality --quick --model qualityfm-tiny --json",
     "qualityfm benchmark vt --data /data/physionet --out runs/vt",
+    "qualityfm benchmark vtac --data /data/vtac --out runs/vtac",
 )
 
 
@@ -26,8 +27,9 @@ EXAMPLES = (
 class Options:
     """Options of `benchmark`."""
 
-    what: tyro.conf.Positional[Literal["quality", "vt", "alarm", "af", "abp"]]
-    """What to measure: quality, the score of each second; or the baselines of a task: vt, alarm, af, abp."""
+    what: tyro.conf.Positional[Literal["quality", "vt", "alarm", "af", "abp", "vtac", "perform-af", "pulsedb", "uci"]]
+    """What to measure: quality, the score of each second; the models of a task: vt, alarm, af, abp; or the same on an
+    archive with the split it is published with, whose folder --data names: vtac, perform-af, pulsedb, uci."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder that holds mitdb, nstdb, cudb, challenge2011, challenge2015 and ppg_wearable; else what QUALITYFM_DATA
     says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qualityfm.cli.terminal import remark, say, say_json, say_table
 from qualityfm.errors import ConfigError, problem
@@ -11,10 +11,14 @@ from qualityfm.files import write_text
 
 if TYPE_CHECKING:
     from qualityfm.cli.benchmark import Options
+    from qualityfm.evidence.alarm_benchmark import AlarmBenchmark
     from qualityfm.evidence.intervals import Estimate
     from qualityfm.evidence.pressure_benchmark import PressureBenchmark
+    from qualityfm.evidence.task_benchmark import TaskBenchmark
 
 TASK_NAMES = {"vt": "vt-alarm", "alarm": "alarm"}
+#: Archives that are benchmarked with the split they are published with.
+ARCHIVE_NAMES = ("vtac", "perform-af", "pulsedb", "uci")
 
 
 def run_task(options: Options, data: Path) -> int:
@@ -24,22 +28,28 @@ def run_task(options: Options, data: Path) -> int:
     if options.test:
         expected = f"one of {', '.join(TASK_NAMES)}"
         raise ConfigError(problem("no split", where="benchmark", field="--test", found=options.what, expected=expected))
+    if options.what in ARCHIVE_NAMES:
+        return _archive(options, data)
     if options.what == "abp":
         return _pressures(options, data)
     from qualityfm.evidence.task_benchmark import benchmark_af
 
     found = benchmark_af(_data_set(data, "mitdb"), cache=options.out, scores=_scores(options))
     _write(options, found.html)
+    return _show_rhythm(options, found, {"benchmark": options.what})
+
+
+def _show_rhythm(options: Options, found: TaskBenchmark, about: dict[str, str]) -> int:
     if options.json:
         figures = [{"model": m, "figure": f} | _plain(e) for m, f, e in found.rows]
-        say_json({"benchmark": options.what, "figures": figures, "patients": list(found.patients)})
+        say_json(about | {"figures": figures, "patients": list(found.patients)})
         return 0
     say_table(("model", "figure", "value [95 %]"), [(m, f, str(e)) for m, f, e in found.rows])
     return 0
 
 
 def _alarms(options: Options, data: Path) -> int:
-    from qualityfm.evidence.alarm_benchmark import FIGURES, benchmark_alarms, shown
+    from qualityfm.evidence.alarm_benchmark import benchmark_alarms
 
     found = benchmark_alarms(
         _data_set(data, "challenge2015"),
@@ -50,6 +60,12 @@ def _alarms(options: Options, data: Path) -> int:
         say=remark,
     )
     _write(options, found.html)
+    return _show_alarms(options, found, {"benchmark": options.what})
+
+
+def _show_alarms(options: Options, found: AlarmBenchmark, about: dict[str, str]) -> int:
+    from qualityfm.evidence.alarm_benchmark import FIGURES, shown
+
     if options.json:
         models = [
             {
@@ -60,8 +76,8 @@ def _alarms(options: Options, data: Path) -> int:
             }
             for row in found.rows
         ]
-        about = {"benchmark": options.what, "protocol": found.protocol, "models": models}
-        say_json(about | {"permuted_labels_auc": _plain(found.canary), "problems": list(found.problems)})
+        whole = {"protocol": found.protocol, "models": models}
+        say_json(about | whole | {"permuted_labels_auc": _plain(found.canary), "problems": list(found.problems)})
         return 0
     for line in found.problems:
         remark(line)
@@ -75,33 +91,53 @@ def _pressures(options: Options, data: Path) -> int:
 
     found = benchmark_abp(_data_set(data, "challenge2015"), cache=options.out, scores=_scores(options), say=remark)
     _write(options, found.html)
-    return say_pressures("abp", found, is_json=options.json)
+    if options.json:
+        say_json({"benchmark": options.what} | _plain_pressures(found))
+    else:
+        _show_pressures(found)
+    return 0
 
 
-def say_pressures(name: str, found: PressureBenchmark, *, is_json: bool) -> int:
-    """Print what a benchmark of pressure found."""
-    if is_json:
-        figures = [
-            {"protocol": r.protocol, "model": r.model, "figure": r.figure} | _plain(r.estimate) for r in found.rows
-        ]
-        paired = [{"model": m, "against": a, "figure": f} | _plain(e) for m, a, f, e in found.differences]
-        silent = {output: _plain(estimate) for output, estimate in found.canary.items()}
-        about = {"benchmark": name, "figures": figures, "differences": paired, "standards": list(found.standards)}
-        say_json(about | {"permuted_labels_mmhg": silent, "problems": list(found.problems)})
-        return 0
+def _archive(options: Options, data: Path) -> int:
+    from qualityfm.evidence.archive_benchmark import benchmark_archive
+
+    found = benchmark_archive(options.what, data, cache=options.out, scores=_scores(options), say=remark)
+    about = {"benchmark": options.what, "note": found.note}
+    remark(found.note)
+    if found.alarms is not None:
+        _write(options, found.alarms.html)
+        return _show_alarms(options, found.alarms, about)
+    if found.rhythm is not None:
+        _write(options, found.rhythm.html)
+        return _show_rhythm(options, found.rhythm, about)
+    for side, one in found.pressures.items():
+        _write(options, one.html, f"report-{side}.html")
+        if not options.json:
+            say(f"{options.what}, {side}")
+            _show_pressures(one)
+    if options.json:
+        say_json(about | {"protocols": {side: _plain_pressures(one) for side, one in found.pressures.items()}})
+    return 0
+
+
+def _plain_pressures(found: PressureBenchmark) -> dict[str, Any]:
+    figures = [{"protocol": r.protocol, "model": r.model, "figure": r.figure} | _plain(r.estimate) for r in found.rows]
+    paired = [{"model": m, "against": a, "figure": f} | _plain(e) for m, a, f, e in found.differences]
+    silent = {output: _plain(estimate) for output, estimate in found.canary.items()}
+    about = {"figures": figures, "differences": paired, "standards": list(found.standards)}
+    return about | {"permuted_labels_mmhg": silent, "problems": list(found.problems)}
+
+
+def _show_pressures(found: PressureBenchmark) -> None:
     for line in found.problems:
         remark(line)
-    say_table(
-        ("protocol", "model", "figure", "value [95 %]"),
-        [(r.protocol, r.model, r.figure, str(r.estimate)) for r in found.rows],
-    )
-    say_table(
-        ("model", "against", "figure", "difference [95 %]"), [(m, a, f, str(e)) for m, a, f, e in found.differences]
-    )
+    rows = [(r.protocol, r.model, r.figure, str(r.estimate)) for r in found.rows]
+    say_table(("protocol", "model", "figure", "value [95 %]"), rows)
+    paired = [(model, against, figure, str(estimate)) for model, against, figure, estimate in found.differences]
+    say_table(("model", "against", "figure", "difference [95 %]"), paired)
     say_table(tuple(found.standards[0]), [tuple(map(str, row.values())) for row in found.standards])
     told = ", ".join(f"{output} {estimate}" for output, estimate in found.canary.items())
     say(f"permuted labels, error against the training median, mmHg: {told}")
-    return 0
 
 
 def _plain(estimate: Estimate) -> dict[str, float]:
@@ -123,6 +159,6 @@ def _scores(options: Options) -> Path | None:
     return options.out / "scores.csv"
 
 
-def _write(options: Options, html: str) -> None:
+def _write(options: Options, html: str, name: str = "report.html") -> None:
     if options.out is not None:
-        write_text(options.out / "report.html", html)
+        write_text(options.out / name, html)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "qualityfm evaluate vt-alarm --data alarms --labels alarms/records.csv --model qualityfm-tiny-vt-alarm",
     "qualityfm evaluate af --data mitdb --model runs/af --json",
+    "qualityfm evaluate vt-alarm --data vtac --layout vtac --split test --model qualityfm-tiny",
     "qualityfm evaluate abp --data ward --model qualityfm-tiny --calibrated",
 )
 
@@ -32,6 +33,8 @@ class Options:
     """A fine-tuned model: a run, a checkpoint or a shipped name; NAME stands for the shipped NAME-TASK as well."""
     labels: Annotated[Path | None, tyro.conf.arg(metavar="TABLE")] = None
     """Table of labels; by default where the archive keeps them."""
+    layout: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """An archive with labels and split of its own: vtac, mimic-perform-af, pulsedb-subset or kachuee-uci."""
     split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Judge only the rows that the table's column split names so."""
     calibrated: bool = False
@@ -48,6 +51,7 @@ def run(options: Options) -> int:
     from qualityfm.cli.score_task import find_task_model
     from qualityfm.evidence.evaluation import evaluate
     from qualityfm.inference.tree_predictor import TreePredictor
+    from qualityfm.tasks.archives import labelled_examples
     from qualityfm.tasks.task import find_task
 
     if options.out is not None:
@@ -55,8 +59,9 @@ def run(options: Options) -> int:
     task = find_task(options.task)
     model = find_task_model(options.model, task.name)
     model = model.trees if isinstance(model, TreePredictor) else model
-    examples = task.examples(options.data, options.labels)
-    unused = task.unused(options.data, options.labels, examples) if task.unused is not None else []
+    examples = labelled_examples(task, options.data, options.labels, options.layout)
+    is_own = task.unused is not None and options.layout is None
+    unused = task.unused(options.data, options.labels, examples) if is_own and task.unused is not None else []
     examples = [e for e in examples if options.split is None or e.split == options.split]
     with progress("judging", len(examples)) as advance:
         found = evaluate(task, examples, model, advance, is_calibrated=options.calibrated)

@@ -42,6 +42,8 @@ class Options:
     """Folder for the checkpoint, or with --folds for the scores."""
     labels: Annotated[Path | None, tyro.conf.arg(metavar="TABLE")] = None
     """Table of labels; where it has a column split, only its `train` rows are learnt from."""
+    layout: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """An archive with labels and split of its own: vtac, mimic-perform-af, pulsedb-subset or kachuee-uci."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "qualityfm-tiny"
     """A shipped name, a run or a checkpoint; scratch:NAME (or a preset) for one untrained, or resnet."""
     model_folds: Annotated[str | None, tyro.conf.arg(metavar="PATTERN")] = None
@@ -76,6 +78,7 @@ def run(options: Options) -> int:
 
         return fit_trees(options)
     from qualityfm.finetune.run import gather, question_of, training_examples
+    from qualityfm.tasks.archives import labelled_examples
     from qualityfm.tasks.folds import with_folds
     from qualityfm.tasks.task import find_task
     from qualityfm.training import runtime
@@ -83,7 +86,7 @@ def run(options: Options) -> int:
     task = find_task(options.task)
     runtime.start(seed=options.seed, threads=options.threads, device="cpu")
     body = find_body(options.model)
-    examples = training_examples(task.examples(options.data, options.labels))
+    examples = training_examples(labelled_examples(task, options.data, options.labels, options.layout))
     question = question_of(task, examples, options.labels, options.window_s)
     if options.folds:
         examples = with_folds(examples, seed=options.seed)

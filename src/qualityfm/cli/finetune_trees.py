@@ -18,6 +18,7 @@ def fit_trees(options: Options) -> int:
         ConfigError: An option that belongs to networks.
     """
     from qualityfm.finetune.run import CHECKPOINT, question_of, training_examples
+    from qualityfm.tasks.archives import labelled_examples
     from qualityfm.tasks.linear_model import fit_linear_model
     from qualityfm.tasks.task import find_task
     from qualityfm.tasks.tree_model import fit_tree_model, save_tree_model
@@ -34,7 +35,7 @@ def fit_trees(options: Options) -> int:
             )
         )
     task = find_task(options.task)
-    examples = training_examples(task.examples(options.data, options.labels))
+    examples = training_examples(labelled_examples(task, options.data, options.labels, options.layout))
     question = question_of(task, examples, options.labels, options.window_s)
     name = options.name or f"{options.how}-{task.name}"
     fit = fit_linear_model if options.how == "linear" else fit_tree_model

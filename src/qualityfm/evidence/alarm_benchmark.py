@@ -78,6 +78,7 @@ def benchmark_alarms(
     scores: Path | None = None,
     num_rounds: int = 1000,
     say: Callable[[str], None] = lambda what: None,
+    examples: Sequence[Example] | None = None,
 ) -> AlarmBenchmark:
     """Answer the alarms of an archive in the layout of the 2015 challenge, and measure the answers.
 
@@ -90,11 +91,13 @@ def benchmark_alarms(
         scores: CSV file to keep every answer in.
         num_rounds: Bootstrap rounds.
         say: Told what happens next.
+        examples: Alarms of another archive, in place of the folder's.
 
     Raises:
         TaskError: The labels cannot be used, or an alarm has no group.
     """
-    every = [e for e in TASKS[task].examples(folder, None) if e.label is not None]
+    given = TASKS[task].examples(folder, None) if examples is None else examples
+    every = [e for e in given if e.label is not None]
     examples = every if is_test else [e for e in every if e.split == "train"]
     sides = [train_test_side(examples)] if is_test else fold_sides(examples)
     say("features")

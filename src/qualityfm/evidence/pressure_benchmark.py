@@ -9,24 +9,24 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from qualityfm.evidence.intervals import Estimate, bootstrap
+from qualityfm.evidence.intervals import Estimate
 from qualityfm.evidence.paired import paired_difference
 from qualityfm.evidence.report_tasks import page, scatter, table
 from qualityfm.evidence.standards import standard_row
+from qualityfm.evidence.task_figures import task_figures
 from qualityfm.evidence.task_scores import write_scores
 from qualityfm.tasks.boosting import answer_sides
+from qualityfm.tasks.calibration import Calibrated
 from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.features import FeatureTable, feature_table
 from qualityfm.tasks.folds import Side, fold_sides
 from qualityfm.tasks.linear_model import linear_sides
-from qualityfm.tasks.metrics import regression_metrics
 from qualityfm.tasks.pressure_features import NOT_OF_PATIENT
 from qualityfm.tasks.pressures import PRESSURES
 from qualityfm.tasks.task import TASKS
 
 MEAN, MEDIAN, NUISANCE, TREES, LINEAR = "training mean", "training median", "nuisance", "trees", "linear"
-HELD, CHANGED = "first minute held", "first minute and change"
-FREE, WITH = "calibration-free", "calibrated"
+FREE, WITH, FIRST_MINUTE = "calibration-free", "calibrated", "first minute"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def benchmark_abp(
         folder: `records.csv` with folds, and records with ABP, PPG and ECG.
         cache: Folder that keeps features.
         scores: CSV file to keep every answer in.
-        num_rounds: Bootstrap rounds.
+        num_rounds: Bootstrap rounds of differences.
         say: Told what happens next.
 
     Raises:
@@ -98,36 +98,49 @@ def benchmark_pressures(
     examples: Sequence[Example],
     sides: Sequence[Side],
     *,
+    since: Calibrated | None = None,
+    free: str = FREE,
+    calibration: str = FIRST_MINUTE,
     scores: Path | None = None,
     num_rounds: int = 500,
     say: Callable[[str], None] = lambda what: None,
 ) -> PressureBenchmark:
     """Measure both protocols in given rounds; see `benchmark_abp`.
 
+    Args:
+        made: Features of the examples.
+        examples: With labels and groups.
+        sides: Rounds.
+        since: A calibration other than the first minute of each recording.
+        free: Name of the protocol without a calibration.
+        calibration: Name of the calibration.
+        scores: CSV file to keep every answer in.
+        num_rounds: Bootstrap rounds of differences.
+        say: Told what happens next.
+
     Raises:
         TaskError: An example has no label or group.
     """
     say("models in folds")
-    found = linear_sides(made, examples, sides)
+    found = linear_sides(made, examples, sides, since=since)
     asked = np.flatnonzero(np.isfinite(found.train_mean[:, 0]))
     trees = np.full(found.level.shape, np.nan)
     answers = answer_sides(made.values, examples, sides, kind="regression")
     trees[answers.rows] = answers.score
     nuisance = linear_sides(nuisance_table(made, examples), examples, sides).level
-    free = {MEAN: found.train_mean, MEDIAN: found.middle, NUISANCE: nuisance, TREES: trees, LINEAR: found.level}
+    levels = {MEAN: found.train_mean, MEDIAN: found.middle, NUISANCE: nuisance, TREES: trees, LINEAR: found.level}
     later = asked[np.isfinite(found.held[asked, 0])]
-    known = {HELD: found.held, CHANGED: found.changed}
+    held, moved = f"{calibration} held", f"{calibration} and change"
+    known = {held: found.held, moved: found.changed}
     if scores is not None:
         write_scores(
-            scores, [examples[int(i)] for i in asked], PRESSURES, {n: s[asked] for n, s in (free | known).items()}
+            scores, [examples[int(i)] for i in asked], PRESSURES, {n: s[asked] for n, s in (levels | known).items()}
         )
     say("intervals")
-    judged = [(FREE, free, asked), (WITH, known, later if _has_groups(examples, later) else later[:0])]
-    rows = [
-        row for name, models, at in judged for row in _rows(name, models, examples, found.train_mean, at, num_rounds)
-    ]
-    pairs = [(LINEAR, MEAN, free, asked), (LINEAR, MEDIAN, free, asked), (LINEAR, TREES, free, asked)]
-    pairs += [(NUISANCE, MEAN, free, asked), (CHANGED, HELD, known, judged[1][2])]
+    judged = [(free, levels, asked), (WITH, known, later if _has_groups(examples, later) else later[:0])]
+    rows = [row for name, models, at in judged for row in _rows(name, models, examples, found.train_mean, at)]
+    pairs = [(LINEAR, against, levels, asked) for against in (MEAN, MEDIAN, TREES)]
+    pairs += [(NUISANCE, MEAN, levels, asked), (moved, held, known, judged[1][2])]
     differences = [d for m, a, models, at in pairs for d in _differences(m, a, models, examples, at, num_rounds)]
     silent = _canary(made, examples, sides, asked, num_rounds)
     standards = [
@@ -139,7 +152,7 @@ def benchmark_pressures(
     ]
     pictures = [
         scatter(f"{model}, {PRESSURES[k]}", *bland_altman(truths(examples)[at, k], models[model][at, k]))
-        for model, models, at in ((LINEAR, free, asked), (CHANGED, known, judged[1][2]))
+        for model, models, at in ((LINEAR, levels, asked), (moved, known, judged[1][2]))
         for k in range(2)
         if len(at)
     ]
@@ -205,31 +218,18 @@ def _canary(
 
 
 def _rows(
-    protocol: str,
-    models: dict[str, np.ndarray],
-    examples: Sequence[Example],
-    train_mean: np.ndarray,
-    at: np.ndarray,
-    num_rounds: int,
+    protocol: str, models: dict[str, np.ndarray], examples: Sequence[Example], train_mean: np.ndarray, at: np.ndarray
 ) -> list[PressureRow]:
     if not len(at):
         return []
-    truth, groups, mean = truths(examples)[at], groups_of(examples)[at], train_mean[at]
-
-    def figure(score: np.ndarray, name: str) -> Callable[[np.ndarray], float]:
-        return lambda r: regression_metrics(truth[r], score[r], PRESSURES, mean[r], unit="mmhg")[name]
-
-    ends = (("mae", "_mmhg"), ("me", "_mmhg"), ("sd", "_mmhg"), ("mase", ""))
-    return [
-        PressureRow(
-            protocol=protocol,
-            model=model,
-            figure=name,
-            estimate=bootstrap(figure(score[at], name), groups, num_rounds=num_rounds),
-        )
-        for model, score in models.items()
-        for name in (f"{kind}_{output}{tail}" for output in PRESSURES for kind, tail in ends)
-    ]
+    asked, rows = [examples[int(i)] for i in at], []
+    for model, score in models.items():
+        found = task_figures(TASKS["abp"], asked, score[at], train_mean=train_mean[at])
+        for name, value in found.values.items():
+            low, high = found.intervals.get(name, (np.nan, np.nan))
+            estimate = Estimate(value=value, low=low, high=high)
+            rows.append(PressureRow(protocol=protocol, model=model, figure=name, estimate=estimate))
+    return rows
 
 
 def _differences(
@@ -266,8 +266,8 @@ def _lead(
     patients, followed = ({examples[i].group for i in rows} for rows in (asked, later))
     told = ", ".join(f"{output} {estimate} mmHg" for output, estimate in silent.items())
     return (
-        f"{len(asked)} windows of 30 s, {len(patients)} groups of records; calibrated: {len(later)} windows of "
-        f"{len(followed)} groups, after the first minute of their recordings. Intervals: bootstrap over groups, 95 %.",
+        f"{len(asked)} windows of 30 s, {len(patients)} groups of records; {len(later)} windows of {len(followed)} "
+        "groups with a calibration. Intervals: bootstrap over groups, 95 %.",
         f"Taught permuted labels, error against the training median: {told}; 0 or above is silent.",
         "Nuisance: record number, time, signal quality. Standards are for cuffs: figures are compared with them.",
     )

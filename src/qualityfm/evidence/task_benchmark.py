@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from qualityfm.evidence.intervals import Estimate, auc, bootstrap
 from qualityfm.evidence.report_tasks import chart, page, table
 from qualityfm.evidence.task_scores import write_scores
 from qualityfm.tasks.boosting import answer_sides
-from qualityfm.tasks.examples import groups_of, truths
+from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.features import feature_table
 from qualityfm.tasks.folds import leave_one_out_sides
 from qualityfm.tasks.metrics import decision_metrics
@@ -38,7 +38,12 @@ class TaskBenchmark:
 
 
 def benchmark_af(
-    folder: Path, *, cache: Path | None = None, scores: Path | None = None, num_rounds: int = 500
+    folder: Path,
+    *,
+    cache: Path | None = None,
+    scores: Path | None = None,
+    num_rounds: int = 500,
+    examples: Sequence[Example] | None = None,
 ) -> TaskBenchmark:
     """Measure the RR-interval model of AF, leaving one patient out.
 
@@ -47,11 +52,12 @@ def benchmark_af(
         cache: Folder that keeps features.
         scores: CSV file to keep every answer in.
         num_rounds: Bootstrap rounds.
+        examples: Windows of another archive, in place of the folder's.
 
     Raises:
         TaskError: There are no rhythms, or a record has no patient.
     """
-    examples = TASKS["af"].examples(folder, None)
+    examples = TASKS["af"].examples(folder, None) if examples is None else examples
     made = feature_table("af", examples, 30.0, cache)
     answers = answer_sides(made.values, examples, leave_one_out_sides(examples), kind="binary")
     truth, score = truths(examples)[:, 0] > 0.5, answers.score[:, 0]

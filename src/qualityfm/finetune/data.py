@@ -103,7 +103,7 @@ def collect_windows(
     for number, example in enumerate(examples, 1):
         begin_s = example.start_s + example.length_s - window_s
         try:
-            window = read_window(example.recording, begin_s, config, hidden=hidden)
+            window = read_window(example.recording, begin_s, config, hidden=hidden, layout=example.layout)
             values[len(kept)], levels[len(kept)] = window.values, window.levels
             kept.append(example)
         except QualityFMError as error:

@@ -124,6 +124,7 @@ def _fitted(known: np.ndarray, truth: np.ndarray, kind: str, settings: Any, seed
     """Return scikit-learn's model of each output."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+    known = np.where(np.isfinite(known).any(axis=0), known, 0.0)  # a column without any number cannot be cut
     if kind == "binary":
         return [HistGradientBoostingClassifier(**settings, random_state=seed).fit(known, truth[:, 0] > 0.5)]
     return [

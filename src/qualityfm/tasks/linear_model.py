@@ -13,7 +13,7 @@ from jaxtyping import Float, Float64
 from qualityfm.config import to_plain
 from qualityfm.errors import ConfigError, problem
 from qualityfm.models.question import Question
-from qualityfm.tasks.calibration import calibrated
+from qualityfm.tasks.calibration import Calibrated, calibrated
 from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.features import FeatureTable, feature_table, features_version
 from qualityfm.tasks.folds import Side
@@ -46,15 +46,27 @@ class LinearAnswers:
 
 
 def linear_sides(
-    made: FeatureTable, examples: Sequence[Example], sides: Sequence[Side], seed: int = 0
+    made: FeatureTable,
+    examples: Sequence[Example],
+    sides: Sequence[Side],
+    seed: int = 0,
+    since: Calibrated | None = None,
 ) -> LinearAnswers:
     """Return answers of maps that each saw only the training side of their round.
+
+    Args:
+        made: Features of the examples.
+        examples: With labels.
+        sides: Rounds.
+        seed: Of the inner rounds.
+        since: A calibration other than the first minute of each recording.
 
     Raises:
         TaskError: An example has no label or group.
     """
     truth, groups = truths(examples), groups_of(examples)
-    levels, since = of_patient(made), calibrated(examples, of_change(made))
+    levels = of_patient(made)
+    since = since or calibrated(examples, of_change(made))
     level, middle, mean = (np.full(truth.shape, np.nan) for _ in range(3))
     changed = since.held.copy()
     for side in sides:

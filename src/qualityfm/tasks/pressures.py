@@ -20,7 +20,7 @@ PRESSURES = ("systolic", "diastolic", "mean")
 WINDOW_S = 30.0
 
 #: A window is used where ABP, PPG and one ECG miss less than this share of samples, rest flat for less than this share,
-#: and the pressure shows so many pulses of so much pulse pressure. Our own choice, docs/decisions/0024.
+#: and the pressure shows so many pulses in 30 s, of so much pulse pressure. Our own choice, docs/decisions/0024.
 MAX_MISSING = 0.02
 MAX_FLAT = 0.05
 MIN_PULSES = 12
@@ -104,16 +104,20 @@ def _windows(data: Path, row: Mapping[str, str]) -> list[Example]:
     ]
 
 
-def window_targets(recording: Recording) -> list[tuple[float, tuple[float, float, float]]]:
+def window_targets(recording: Recording, window_s: float = WINDOW_S) -> list[tuple[float, tuple[float, float, float]]]:
     """Return (start_s, (systolic, diastolic, mean) in mmHg) of every fit window of a recording."""
     kinds = (ChannelKind.ABP, ChannelKind.PPG, ChannelKind.ECG)
     if any(not recording.of_kind(kind) for kind in kinds):
         return []
     found = []
-    for start_s in np.arange(0, recording.duration_s - WINDOW_S + 1e-6, WINDOW_S):
-        if all(any(_is_live(cut(s, start_s)) for s in recording.of_kind(kind)) for kind in kinds):
-            abp = next(s for s in recording.of_kind(ChannelKind.ABP) if _is_live(cut(s, start_s)))
-            target = pressure_target(cut(abp, start_s), abp.sample_rate_hz)
+    for start_s in np.arange(0, recording.duration_s - window_s + 1e-6, window_s):
+        live = {
+            kind: [s for s in recording.of_kind(kind) if _is_live(cut(s, start_s, window_s), s.sample_rate_hz)]
+            for kind in kinds
+        }
+        if all(live.values()):
+            abp = live[ChannelKind.ABP][0]
+            target = pressure_target(cut(abp, start_s, window_s), abp.sample_rate_hz)
             if target is not None:
                 found.append((float(start_s), target))
     return found
@@ -125,11 +129,11 @@ def cut(signal: Signal, start_s: float, length_s: float = WINDOW_S) -> Float32[n
     return signal.samples[max(first, 0) : max(first + round(length_s * signal.sample_rate_hz), 0)]
 
 
-def _is_live(samples: Float32[np.ndarray, " time"]) -> bool:
+def _is_live(samples: Float32[np.ndarray, " time"], sample_rate_hz: float) -> bool:
     """Return whether a channel misses few samples and rarely rests."""
     if not len(samples) or np.mean(~np.isfinite(samples)) >= MAX_MISSING:
         return False
-    run = max(3, round(FLAT_RUN_S * len(samples) / WINDOW_S))
+    run = max(3, round(FLAT_RUN_S * sample_rate_hz))
     return float(in_flat_runs(samples, run).mean()) < MAX_FLAT
 
 
@@ -144,7 +148,7 @@ def pressure_target(abp_mmhg: Float32[np.ndarray, " time"], sample_rate_hz: floa
     """Return median systolic, diastolic and mean pressure over the beats; None where the line is not to be trusted."""
     pulses = find_pulses(abp_mmhg, sample_rate_hz)
     good = np.isfinite(pulses.high)
-    if good.sum() < MIN_PULSES:
+    if good.sum() < MIN_PULSES * len(abp_mmhg) / (WINDOW_S * sample_rate_hz):
         return None
     systolic, diastolic, mean = (float(np.median(v[good])) for v in (pulses.high, pulses.low, pulses.mean))
     if systolic - diastolic < MIN_PULSE_MMHG or not PRESSURE_MMHG[0] <= diastolic < systolic <= PRESSURE_MMHG[1]:

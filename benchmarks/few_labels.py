@@ -7,10 +7,11 @@
 (af) MIT-BIH Arrhythmia, every third window, five rounds over patients; (quality) challenge2011 in its folds. Neither
     set may be in pre-training.
 A share of the *training patients* is drawn, by seed; both arms get the same ones. The pre-trained and the untrained arm
-differ in the encoder's weights, and in full training in the rates that untrained bodies have (`for_untrained`). Figures
-are means over seeds of AUC, or of minus MASE in percent (mean absolute error over that of the training mean, systolic
-and diastolic); intervals by bootstrap over patients or records, paired for the gain, which is positive where
-pre-training helps.
+differ in the encoder's weights, and in full training in the rates that untrained bodies have (`for_untrained`). A probe
+is a logistic or ridge regression on mean, deviation and maximum of the frozen tokens, its penalty chosen by grouped
+folds of the drawn patients. Figures are means over seeds of AUC, or of minus MASE in percent (mean absolute error over
+that of the training mean, systolic and diastolic); intervals by bootstrap over patients or records, paired for the
+gain, which is positive where pre-training helps.
 """
 
 from __future__ import annotations
@@ -18,17 +19,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegressionCV, Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from qualityfm.evidence.intervals import auc, bootstrap
 from qualityfm.finetune.body import Body, pretrained_body, untrained
 from qualityfm.finetune.config import FinetuneConfig
 from qualityfm.finetune.data import WindowSet, collect_windows
+from qualityfm.finetune.features import body_features
 from qualityfm.finetune.fit import fit_task
 from qualityfm.finetune.run import question_of
 from qualityfm.models.question import Question
@@ -77,6 +84,45 @@ def few(windows: WindowSet, side: Side, share: float, seed: int) -> np.ndarray:
     return side.train[np.isin(groups, kept)]
 
 
+def probe(x: np.ndarray, truth: np.ndarray, groups: np.ndarray, is_binary: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what answers from features, fitted with a penalty chosen by grouped folds."""
+    folds = list(GroupKFold(min(4, len(np.unique(groups)))).split(x, groups=groups))
+    if is_binary:
+        folds = [f for f in folds if all(len(np.unique(truth[part, 0])) == 2 for part in f)] or None
+        kind = LogisticRegressionCV(
+            Cs=np.logspace(-5, 1, 7),
+            cv=folds,
+            scoring="neg_log_loss",
+            class_weight="balanced",
+            max_iter=2000,
+            use_legacy_attributes=False,
+        )
+        model = make_pipeline(StandardScaler(), kind).fit(x, truth[:, 0] > 0.5)
+        return lambda asked: model.predict_proba(asked)[:, 1:]
+    search = GridSearchCV(Ridge(), {"alpha": np.logspace(1, 6, 11)}, cv=folds, scoring="neg_mean_absolute_error")
+    return make_pipeline(StandardScaler(), search).fit(x, truth).predict
+
+
+def probe_answers(
+    features: np.ndarray, windows: WindowSet, sides: list[Side], share: float, seed: int, is_binary: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `answers` does, from frozen features."""
+    values = np.full(windows.truth.shape, np.nan)
+    mean = values.copy()
+    for side in sides:
+        train = few(windows, side, share, seed)
+        fitted = probe(features[train], windows.truth[train], windows.groups[train], is_binary)
+        values[side.test] = fitted(features[side.test])
+        mean[side.test] = np.nanmean(windows.truth[train], axis=0)
+    return values, mean
+
+
+def frozen(body: Body, windows: WindowSet, seed: int) -> np.ndarray:
+    """Return a body's features of all windows, and which kind each is of."""
+    kinds = np.arange(windows.kind.max() + 1) == windows.kind[:, None]
+    return np.concatenate([body_features(body, windows, seed=seed), kinds], axis=1)
+
+
 def answers(
     body: Body, question: Question, windows: WindowSet, sides: list[Side], share: float, config: FinetuneConfig
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -106,12 +152,20 @@ def compare(
     """Return the figures of a task by share of labels."""
     question, windows, sides = material(name, data, body, fold)
     is_binary = question.answer == "binary"
-    table = {}
+    table, bodies = {}, {"pre-trained": body, "untrained": untrained(body)}
+    kept = {}
+    if config.how == "probe":
+        kept = {arm: {seed: frozen(one, windows, seed) for seed in seeds} for arm, one in bodies.items()}
     for share in shares:
         arms = {}
-        for arm, one in (("pre-trained", body), ("untrained", untrained(body))):
-            settings = config if one.weights is not None or config.how == "probe" else config.for_untrained()
-            arms[arm] = [answers(one, question, windows, sides, share, replace(settings, seed=seed)) for seed in seeds]
+        for arm, one in bodies.items():
+            settings = config if one.weights is not None else config.for_untrained()
+            arms[arm] = [
+                probe_answers(kept[arm][seed], windows, sides, share, seed, is_binary)
+                if kept
+                else answers(one, question, windows, sides, share, replace(settings, seed=seed))
+                for seed in seeds
+            ]
         tested = np.isfinite(arms["untrained"][0][0]).all(axis=1)
         groups, truth = windows.groups[tested], windows.truth[tested]
         runs = {arm: [(v[tested], m[tested]) for v, m in found] for arm, found in arms.items()}

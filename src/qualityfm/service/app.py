@@ -104,6 +104,14 @@ def _add_work(app: FastAPI, work: Work, predictor: Scorer | None) -> None:
         async def embed_samples(request: Request) -> Response:
             return _json(await work.on_samples(request, lambda found: _embedding(predictor, found)))
 
+        @app.post("/v1/embed/raw", openapi_extra=words.RAW, **words.EMBED)
+        async def embed_raw(request: Request) -> Response:
+            return _json(await work.on_raw(request, lambda found: _embedding(predictor, found)))
+
+        @app.post("/v1/embed/file", openapi_extra=words.FILE, **words.EMBED)
+        async def embed_file(request: Request) -> Response:
+            return _json(await work.on_file(request, lambda found: _embedding(predictor, found)))
+
     if isinstance(predictor, TaskAnswerer):
         _add_task(app, work, predictor)
 

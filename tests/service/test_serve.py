@@ -1,37 +1,14 @@
 """The verb itself, in a process of its own: ready when it answers, busy when it is full, and it ends its work first."""
 
 import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 
 import httpx
 import numpy as np
-import pytest
+from service import served
 
-START = "import sys; from qualityfm.cli.main import main; sys.exit(main())"
 RAW = "/v1/score/raw?sample_rate_hz=125&channel=II:ecg:mV"
-
-
-@pytest.fixture
-def served():
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port = door.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-c", START, "serve", "--port", str(port), "--max-concurrent", "2"])
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(1200):
-        try:
-            httpx.get(f"{address}/health")
-            break
-        except httpx.ConnectError:
-            time.sleep(0.1)
-    yield address, process
-    process.kill()
-    process.wait()
 
 
 def ask(address: str, answers: list[httpx.Response]) -> None:
@@ -50,21 +27,21 @@ def is_working(address: str) -> bool:
     return "qualityfm_working 2.0" in httpx.get(f"{address}/metrics", timeout=60).text
 
 
-def test_a_full_service_sends_away_and_a_stopped_one_ends_its_work(served):
-    address, process = served
-    answers: list[httpx.Response] = []
-    threads = [begin(address, answers) for _ in range(8)]
-    assert httpx.get(f"{address}/health", timeout=60).status_code == 200
-    for thread in threads:
+def test_a_full_service_sends_away_and_a_stopped_one_ends_its_work():
+    with served("--max-concurrent", "2") as (address, process):
+        answers: list[httpx.Response] = []
+        threads = [begin(address, answers) for _ in range(8)]
+        assert httpx.get(f"{address}/health", timeout=60).status_code == 200
+        for thread in threads:
+            thread.join()
+        statuses = Counter(answer.status_code for answer in answers)
+        assert set(statuses) == {200, 503}
+        assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
+        last: list[httpx.Response] = []
+        thread = begin(address, last)
+        while not is_working(address):  # the request, and this question
+            assert thread.is_alive(), "answered before it was seen"
+        process.send_signal(signal.SIGTERM)
         thread.join()
-    statuses = Counter(answer.status_code for answer in answers)
-    assert set(statuses) == {200, 503}
-    assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
-    last: list[httpx.Response] = []
-    thread = begin(address, last)
-    while not is_working(address):  # the request, and this question
-        assert thread.is_alive(), "answered before it was seen"
-    process.send_signal(signal.SIGTERM)
-    thread.join()
-    assert last[0].status_code == 200
-    assert process.wait(60) == 143
+        assert last[0].status_code == 200
+        assert process.wait(60) == 143

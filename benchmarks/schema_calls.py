@@ -26,6 +26,8 @@ KINDS = (
     "",
     "application/JSON; x=y",
 )
+#: A record that can be read, a hundred seconds of letters.
+RECORD = {"r1.hea": "r1 1 125 12500\nr1.dat 16 200/mV 16 0 0 0 0 II\n", "r1.dat": "abcdefghij" * 2500}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,12 @@ def _body(contents: dict[str, Any], draw: random.Random) -> tuple[bytes, str]:
     if kind == "application/json":
         one = contents[kind]
         return json.dumps(one["example"] if draw.random() < 0.2 else _value(one["schema"], draw)).encode(), kind
+    if kind == "multipart/form-data" and draw.random() < 0.5:
+        parts = "".join(
+            f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n{text}\r\n'
+            for name, text in RECORD.items()
+        )
+        return f"{parts}--edge--\r\n".encode(), "multipart/form-data; boundary=edge"
     if kind == "multipart/form-data":
         name, tail = draw.choice(("a.edf", "a.hea", "../x", "a.csv", 'q".dat')), draw.randbytes(draw.randrange(200))
         head = f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
@@ -109,8 +117,35 @@ def faults_of(call: Call, answer: httpx.Response) -> list[str]:
         faults.append(f"status {status} is not in the document")
     elif kind not in call.responses[str(status)].get("content", {kind: None}):
         faults.append(f"status {status} comes as {kind}, which is not in the document")
+    elif kind == "application/json":
+        content = call.responses[str(status)].get("content", {})
+        faults += mismatches(content.get(kind, {}).get("schema", {}), answer.json())
     if status >= 400 and (kind != "application/json" or answer.json()["error"]["status"] != status):
         faults.append("not the one shape of every error")
     if "Traceback" in answer.text:
         faults.append("shows a traceback")
+    return faults
+
+
+KINDS_OF = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "null": type(None)}
+
+
+def mismatches(schema: dict[str, Any], value: Any, where: str = "answer") -> list[str]:
+    """Return where a value is not what a schema says, as far as our own document uses schemas."""
+    kinds = schema.get("type", list(KINDS_OF))
+    if not any(isinstance(value, KINDS_OF[kind]) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
+        return [f"{where} is {type(value).__name__}, not {kinds}"]
+    if "enum" in schema and value not in schema["enum"]:
+        return [f"{where} is {value!r}, not one of {schema['enum']}"]
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return [fault for one in value for fault in mismatches(items, one, f"{where}[]")]
+    if not isinstance(value, dict):
+        return []
+    known, more = schema.get("properties", {}), schema.get("additionalProperties", True)
+    faults = [f"{where} lacks {name}" for name in schema.get("required", []) if name not in value]
+    for name, one in value.items():
+        if name not in known and more is False:
+            faults.append(f"{where} has {name}, which is not in the document")
+        faults += mismatches(known.get(name, more if isinstance(more, dict) else {}), one, f"{where}.{name}")
     return faults

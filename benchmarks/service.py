@@ -34,8 +34,8 @@ ROUNDS = 5
 
 
 @contextmanager
-def served(*words: str) -> Iterator[str]:
-    """Run the verb in a process of its own and yield its address."""
+def served(*words: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run the verb in a process of its own and yield its address and the process."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port = door.getsockname()[1]
@@ -44,13 +44,13 @@ def served(*words: str) -> Iterator[str]:
     process = subprocess.Popen(command)
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
+        for _ in range(1200):
             try:
                 httpx.get(f"{address}/health")
                 break
             except httpx.ConnectError:
                 time.sleep(0.1)
-        yield address
+        yield address, process
     finally:
         process.terminate()
         process.wait(30)
@@ -130,7 +130,7 @@ def called(number: int, seed: int) -> Counter[int]:
         (folder / "alarms.csv").write_text("record,alarm,alarm_s\nsimulated-1,Asystole,40\n")
         words = ("--recordings", folder / "archive", "--annotations", folder / "marks.csv")
         words += ("--alarms", folder / "alarms.csv", "--decisions", folder / "decisions.csv")
-        with served(*map(str, words)) as address, httpx.Client(base_url=address, timeout=60) as client:
+        with served(*map(str, words)) as (address, _), httpx.Client(base_url=address, timeout=60) as client:
             document = client.get("/openapi.json").json()
             for call in calls_of(document, number, seed):
                 answer = client.request(**call.request)
@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print(f"load average {os.getloadavg()[0]:.2f}")
-    with served() as address:
+    with served() as (address, _):
         wall, cpu = rates(address, options.requests, options.clients)
     print(f"raw requests a second: {wall:.0f} by the wall, {cpu:.0f} by the service's CPU time")
     print(f"the same scoring in Python: {rate_in_python():.0f} a second of CPU time")

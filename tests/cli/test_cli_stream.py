@@ -1,6 +1,8 @@
 import io
 import json
+import socket
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -63,3 +65,29 @@ def test_a_model_adds_its_estimate(monkeypatch, capsys):
 def test_a_length_of_segments_beside_a_model_is_a_usage_error(capsys):
     assert main(["stream", "--model", "qualityfm-tiny", "--segment-s", "10"]) == 2
     assert "--segment-s" in capsys.readouterr().err
+
+
+def test_messages_come_over_a_socket_in_any_pieces(capsys):
+    text = "\n".join(json.dumps(one) for one in (TABLE, packet(0), packet(1000), packet(2000))).encode()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def send_pieces() -> None:
+            connection = door.accept()[0]
+            with connection:
+                for begin in range(0, len(text), 4999):
+                    connection.sendall(text[begin : begin + 4999])
+
+        sender = threading.Thread(target=send_pieces)
+        sender.start()
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+        assert main(["stream", "--json", "--connect", address]) == 0
+        sender.join()
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[-1]["samples"]["II"]["taken"] == 3000
+
+
+def test_nobody_at_the_address_is_one_line(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+    assert main(["stream", "--connect", address]) == 1
+    assert "cannot connect" in capsys.readouterr().err

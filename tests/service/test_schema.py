@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from fastapi.testclient import TestClient
-from schema_calls import calls_of, faults_of
+from schema_calls import calls_of, faults_of, mismatches
 
 from qualityfm.service.alarm_routes import Review
 from qualityfm.service.alarms import Alarm, Decisions
@@ -54,3 +54,20 @@ def test_every_operation_says_what_it_takes(client):
         and "binary" not in str(operation["requestBody"]["content"])
     ]
     assert silent == []
+
+
+def test_every_good_answer_of_the_document_has_an_example_of_its_own_shape(client):
+    document = client.get("/openapi.json").json()
+    examples = [
+        (content["schema"], content["example"])
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for kind, content in operation["responses"]["200"].get("content", {}).items()
+        if kind == "application/json" and "example" in content
+    ]
+    assert len(examples) >= 8
+    assert [mismatches(schema, example) for schema, example in examples] == [[]] * len(examples)
+    assert mismatches(examples[0][0], {"recording": 1}) == [
+        "answer lacks segments",
+        "answer.recording is int, not string",
+    ]

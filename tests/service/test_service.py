@@ -140,6 +140,14 @@ def test_a_busy_service_says_when_to_come_back():
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
+def test_bodies_that_are_too_many_together_are_sent_away_and_forgotten():
+    client = TestClient(make_app(ServiceConfig(max_held_bytes=100)))
+    for _ in range(3):
+        answer = client.post("/v1/score", content=b"x" * 101)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert client.post("/v1/score", content=b"x" * 100).status_code == 415
+
+
 def test_requests_are_counted(client):
     client.get("/health")
     assert 'qualityfm_requests_total{status="200"}' in client.get("/metrics").text

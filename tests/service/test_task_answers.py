@@ -5,6 +5,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from qualityfm.inference.loading import load_model
+from qualityfm.inference.scoring import Embeddings
+from qualityfm.quality.score import score_quality
 from qualityfm.records import Recording
 from qualityfm.service.app import make_app
 from qualityfm.waveform.simulate import SimulationConfig, simulate
@@ -64,3 +66,27 @@ def test_a_question_that_is_none_is_refused(client, recording, query):
 
 def test_without_a_task_model_there_is_nothing_to_ask():
     assert TestClient(make_app()).post("/v1/task", json={}).status_code == 404
+
+
+def test_samples_of_any_form_are_embedded_alike(recording):
+    class Means:
+        """An encoder of one feature."""
+
+        name = "means"
+
+        def score(self, found):
+            return score_quality(found)
+
+        def embed(self, found):
+            vectors = np.array([[np.nanmean(found.signals[0].samples)]], np.float32)
+            return Embeddings(recording_id=found.recording_id, segment_start_s=np.zeros(1), vectors=vectors)
+
+    client = TestClient(make_app(predictor=Means()))
+    lead = recording.signals[0]
+    by_json = client.post("/v1/embed", json=body_of(recording)).json()["vectors"]
+    by_raw = client.post(
+        f"/v1/embed/raw?sample_rate_hz={lead.sample_rate_hz}&channel=II:ecg:mV",
+        content=lead.samples.astype("<f4").tobytes(),
+        headers={"content-type": "application/octet-stream"},
+    ).json()["vectors"]
+    assert by_raw == by_json

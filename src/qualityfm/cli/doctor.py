@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from qualityfm.cli.batches import num_processors
 from qualityfm.cli.places import DATA_VARIABLE
 from qualityfm.cli.terminal import say, say_facts, say_json
 
@@ -37,7 +38,7 @@ def run(options: Options) -> int:
         "qualityfm": metadata.version("qualityfm"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": usable_cores(),
+        "cores": num_processors(),
         "memory_gb": memory_gb(),
         "torch": torch_build(),
         "data": os.environ.get(DATA_VARIABLE),
@@ -85,11 +86,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_gb() -> float | None:

@@ -17,7 +17,7 @@ from qualityfm.inference.report import write_report
 from qualityfm.inference.stream_protocol import segment_row
 from qualityfm.quality.score import score_quality
 from qualityfm.records import QualityScore, Recording
-from qualityfm.service import words
+from qualityfm.service import answer_words, words
 from qualityfm.service.alarm_routes import Review, add_alarms
 from qualityfm.service.alarms import Decisions
 from qualityfm.service.config import ServiceConfig
@@ -82,39 +82,47 @@ def _add_answers(app: FastAPI, metrics: Metrics) -> None:
 def _add_work(app: FastAPI, work: Work, predictor: Scorer | None) -> None:
     score: Callable[[Recording], QualityScore] = predictor.score if predictor else score_quality
 
-    @app.post("/v1/score", openapi_extra=words.SAMPLES, **words.SCORE)
+    @app.post("/v1/score", openapi_extra=words.SAMPLES, **answer_words.SCORE)
     async def score_samples(request: Request) -> Response:
         return _json(await work.on_samples(request, lambda found: score_bytes(score(found))))
 
-    @app.post("/v1/score/raw", openapi_extra=words.RAW, **words.SCORE)
+    @app.post("/v1/score/raw", openapi_extra=words.RAW, **answer_words.SCORE)
     async def score_raw(request: Request) -> Response:
         return _json(await work.on_raw(request, lambda found: score_bytes(score(found))))
 
-    @app.post("/v1/score/file", openapi_extra=words.FILE, **words.SCORE)
+    @app.post("/v1/score/file", openapi_extra=words.FILE, **answer_words.SCORE)
     async def score_file(request: Request) -> Response:
         return _json(await work.on_file(request, lambda found: score_bytes(score(found))))
 
-    @app.post("/v1/report/file", openapi_extra=words.FILE, **words.REPORT)
+    @app.post("/v1/report/file", openapi_extra=words.FILE, **answer_words.REPORT)
     async def report_file(request: Request) -> Response:
         return Response(await work.on_file(request, lambda found: _report(found, score(found))), media_type="text/html")
 
     if predictor is not None:
 
-        @app.post("/v1/embed", openapi_extra=words.SAMPLES, **words.EMBED)
+        @app.post("/v1/embed", openapi_extra=words.SAMPLES, **answer_words.EMBED)
         async def embed_samples(request: Request) -> Response:
             return _json(await work.on_samples(request, lambda found: _embedding(predictor, found)))
+
+        @app.post("/v1/embed/raw", openapi_extra=words.RAW, **answer_words.EMBED)
+        async def embed_raw(request: Request) -> Response:
+            return _json(await work.on_raw(request, lambda found: _embedding(predictor, found)))
+
+        @app.post("/v1/embed/file", openapi_extra=words.FILE, **answer_words.EMBED)
+        async def embed_file(request: Request) -> Response:
+            return _json(await work.on_file(request, lambda found: _embedding(predictor, found)))
 
     if isinstance(predictor, TaskAnswerer):
         _add_task(app, work, predictor)
 
 
 def _add_task(app: FastAPI, work: Work, model: TaskAnswerer) -> None:
-    @app.post("/v1/task", openapi_extra=words.task(words.SAMPLES), **words.TASK)
+    @app.post("/v1/task", openapi_extra=words.task(words.SAMPLES), **answer_words.TASK)
     async def task_samples(request: Request) -> Response:
         asked = asked_of(request.query_params)
         return _json(await work.on_samples(request, lambda found: answer_bytes(model, found, asked)))
 
-    @app.post("/v1/task/file", openapi_extra=words.task(words.FILE), **words.TASK)
+    @app.post("/v1/task/file", openapi_extra=words.task(words.FILE), **answer_words.TASK)
     async def task_file(request: Request) -> Response:
         asked = asked_of(request.query_params)
         return _json(await work.on_file(request, lambda found: answer_bytes(model, found, asked)))

@@ -14,6 +14,7 @@ class ServiceConfig:
         hosts: Names that a request's Host may carry, without port; none allows any. See `gate.check_host`.
         max_body_bytes: Longest body, bytes.
         max_json_bytes: Longest JSON body, bytes: read, it takes ten times its length.
+        max_held_bytes: All bodies together that are held at a time, bytes; more are sent away with 503.
         max_header_bytes: Longest header of a request, bytes.
         header_timeout_s: A connection whose header is not there after this long is closed, s.
         body_timeout_s: A request whose body is not there after this long is ended, s.
@@ -27,6 +28,7 @@ class ServiceConfig:
     hosts: tuple[str, ...] = ()
     max_body_bytes: int = 64 * 2**20
     max_json_bytes: int = 8 * 2**20
+    max_held_bytes: int = 256 * 2**20
     max_header_bytes: int = 2**16
     header_timeout_s: float = 10.0
     body_timeout_s: float = 30.0

@@ -58,6 +58,7 @@ class Gate:
     def __init__(self, app: ASGIApp, config: ServiceConfig, metrics: Metrics) -> None:
         self._app, self._config, self._metrics = app, config, metrics
         self._num_working = 0
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one connection."""
@@ -89,17 +90,21 @@ class Gate:
         if scope["path"] not in PUBLIC:
             check_token(headers, self._config.token)
             if self._num_working >= self._config.max_concurrent:
-                raise RefusedError(503, "the service is busy; try again", {"Retry-After": "1"})
+                raise busy()
         self._num_working += 1
         self._metrics.working.set(self._num_working)
+        held: list[bytes] = []
         try:
-            body = await self._body(headers, receive)
-            await self._app(scope, _replay(body, receive), send)
+            await self._hold(headers, receive, held)
+            held[:] = [b"".join(held)]
+            await self._app(scope, _replay(held[0], receive), send)
         finally:
+            self._held_bytes -= sum(map(len, held))
             self._num_working -= 1
             self._metrics.working.set(self._num_working)
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _hold(self, headers: dict[bytes, bytes], receive: Receive, held: list[bytes]) -> None:
+        """Take the body's parts; what is held counts until the request is answered."""
         limit = self._config.max_body_bytes
         is_json = headers.get(b"content-type", b"").startswith(b"application/json")
         limit = min(limit, self._config.max_json_bytes) if is_json else limit
@@ -107,22 +112,30 @@ class Gate:
         announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced[:20]) > limit:
             raise too_long
-        parts, length = [], 0
+        length = 0
         try:
             async with asyncio.timeout(self._config.body_timeout_s):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise RefusedError(400, "the client left")
-                    parts.append(message.get("body", b""))
-                    length += len(parts[-1])
+                    held.append(message.get("body", b""))
+                    length += len(held[-1])
+                    self._held_bytes += len(held[-1])
                     if length > limit:
                         raise too_long
+                    if self._held_bytes > self._config.max_held_bytes:
+                        raise busy({"Connection": "close"})
                     if not message.get("more_body", False):
-                        return b"".join(parts)
+                        return
         except TimeoutError:
             expected = f"the whole body within {self._config.body_timeout_s:g} s"
             raise RefusedError(408, f"body too slow: expected {expected}", {"Connection": "close"}) from None
+
+
+def busy(headers: dict[str, str] | None = None) -> RefusedError:
+    """Return the refusal of what may come back later."""
+    return RefusedError(503, "the service is busy; try again", {"Retry-After": "1", **(headers or {})})
 
 
 def check_host(headers: dict[bytes, bytes], hosts: tuple[str, ...]) -> None:

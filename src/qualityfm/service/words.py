@@ -38,10 +38,6 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such recording or mark", "content": {"application/json": {"schema": _ERROR}}}
 }
 
-SCORE: dict[str, Any] = {"summary": "Quality of every second", "responses": ERRORS}
-REPORT: dict[str, Any] = {"summary": "A page to read or print", "responses": ERRORS}
-EMBED: dict[str, Any] = {"summary": "One vector for each segment", "responses": ERRORS}
-TASK: dict[str, Any] = {"summary": "The task model's answer to each window", "responses": ERRORS}
 
 _CHANNEL = {
     "type": "object",

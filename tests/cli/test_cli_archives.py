@@ -83,6 +83,13 @@ def test_pulsedb_keeps_calibration_free_patients_out_of_training(pulsedb: Path) 
     assert {e.split for e in examples} == {"train", "calibrated", "calibration-free"}
 
 
+def test_subsets_of_two_families_share_windows_and_are_refused(tmp_path: Path) -> None:
+    golden_archives.write_pulsedb(tmp_path, "Train", (1,), num_windows=1)
+    golden_archives.write_pulsedb(tmp_path, "VitalDB_Train", (1,), num_windows=1)
+    with pytest.raises(TaskError, match="one family of subsets in a folder"):
+        ARCHIVES["pulsedb"].examples(tmp_path)
+
+
 def test_the_fourth_part_of_the_uci_archive_is_tested_and_no_patient_is_claimed(uci: Path) -> None:
     examples = ARCHIVES["uci"].examples(uci)
     assert {"Part_4" in e.name for e in examples if e.split == "test"} == {True}

@@ -7,6 +7,7 @@ import pytest
 
 from qualityfm.errors import FormatError
 from qualityfm.tasks.linear import Linear, fit_linear, linear_from
+from qualityfm.tasks.linear_model import PARTS, fit_levels
 
 
 def patients(num: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,6 +66,19 @@ def test_windows_of_a_patient_weigh_no_more_for_being_many() -> None:
     once = fit_linear(features[::3], truth[::3], groups[::3])
     again = fit_linear(features[often], truth[often], groups[often])
     assert abs(again.baseline - once.baseline) < 5
+
+
+def test_maps_of_parts_add_up_to_maps_of_outputs() -> None:
+    features, truth, groups = patients()
+    outputs = np.stack([truth + 30 + 5 * features[:, 1], truth - 20, truth], axis=1)
+    fitted = fit_levels(features, outputs, groups, PARTS["abp"])
+    parts = [fit_linear(features, column, groups) for column in (outputs @ PARTS["abp"].T).T]
+    np.testing.assert_allclose(
+        fitted[0].predict(features), parts[0].predict(features) + parts[1].predict(features), atol=1e-9
+    )
+    np.testing.assert_allclose(
+        fitted[1].predict(features), parts[0].predict(features) - parts[2].predict(features), atol=1e-9
+    )
 
 
 def test_a_stored_map_comes_back_as_it_was() -> None:

@@ -51,7 +51,7 @@ class Options:
     per: Literal["second", "segment"] = "second"
     """What a row of the table is: a second of a channel, or a segment."""
     task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None
-    """Ask a task model instead: vt-alarm, alarm or af of the shipped ones, or what --model was fine-tuned for."""
+    """Ask a task model instead: vt-alarm, alarm, af or abp of the shipped ones, or what --model was fine-tuned for."""
     end_s: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
     """With --task: judge only the window that ends here, such as the moment of the alarm; else one after the other."""
     kind: Annotated[str, tyro.conf.arg(metavar="KIND")] = ""

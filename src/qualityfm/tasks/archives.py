@@ -111,13 +111,21 @@ def pulsedb_examples(folder: Path) -> list[Example]:
     """Return the windows of PulseDB's training and testing subsets; the pressure is the median over their beats.
 
     Raises:
-        TaskError: There is no window of a subset with pulses.
+        TaskError: There is no window of a subset with pulses, or subsets of two families, which share windows.
     """
     layout = read_layout("pulsedb-subset")
+    families: set[str] = set()
 
     def side(found: Found) -> str | None:
         subset = str(layout.labels_of(found.recording_id)["subset"])
-        return next((split for end, split in PULSEDB_SPLITS.items() if subset.endswith(end)), None)
+        for end, split in PULSEDB_SPLITS.items():
+            if subset.endswith(end):
+                families.add(subset.removesuffix(end).strip("_") or "of both sources")
+                if len(families) > 1:
+                    expected = "one family of subsets in a folder: of both sources, VitalDB or MIMIC"
+                    raise refuse("mixed subsets", folder, "files", sorted(families), expected)
+                return split
+        return None
 
     return _pressures(folder, layout, side, PULSEDB_S)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Shaped
 
 from qualityfm.config import to_plain
 from qualityfm.errors import ConfigError, problem
@@ -17,11 +17,15 @@ from qualityfm.tasks.calibration import Calibrated, calibrated
 from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.features import FeatureTable, feature_table, features_version
 from qualityfm.tasks.folds import Side
-from qualityfm.tasks.linear import RIDGE, SHARES, Linear, fit_linear
+from qualityfm.tasks.linear import RIDGE, SHARES, Linear, fit_linear, weighted_median
 from qualityfm.tasks.pressure_features import CHANGE_NAMES, NOT_OF_PATIENT
 from qualityfm.tasks.task import Task
 from qualityfm.tasks.tree_model import FittedTrees, TreeModel, fingerprints
 
+#: What is learnt in place of a task's outputs, one row for each: pulses tell of how far the pressure swings around its
+#: mean, and the mean is told by little. Rows: mean, systolic above mean, mean above diastolic. Our own choice,
+#: docs/decisions/0038.
+PARTS = {"abp": np.array([[0.0, 0.0, 1.0], [1.0, 0.0, -1.0], [0.0, -1.0, 1.0]])}
 #: A change is learnt from at least so many later windows; with fewer the first minute is held.
 MIN_LATER = 20
 
@@ -68,18 +72,48 @@ def linear_sides(
     levels = of_patient(made)
     since = since or calibrated(examples, of_change(made))
     level, middle, mean = (np.full(truth.shape, np.nan) for _ in range(3))
+    parts = PARTS["abp"]
     changed = since.held.copy()
     for side in sides:
         mean[side.test] = truth[side.train].mean(axis=0)
+        middle[side.test] = patient_median(truth[side.train], groups[side.train])
         known, asked = (rows[since.is_later[rows]] for rows in (side.train, side.test))
+        fitted = fit_levels(levels[side.train], truth[side.train], groups[side.train], parts, seed)
+        level[side.test] = np.stack([one.predict(levels[side.test]) for one in fitted], axis=1)
         for k in range(truth.shape[1]):
-            one = fit_linear(levels[side.train], truth[side.train, k], groups[side.train], seed=seed)
-            level[side.test, k], middle[side.test, k] = one.predict(levels[side.test]), one.baseline
             if len(known) >= MIN_LATER:
                 moved = truth[known, k] - since.held[known, k]
                 one = fit_linear(since.change[known], moved, groups[known], is_change=True, seed=seed)
                 changed[asked, k] += one.predict(since.change[asked])
     return LinearAnswers(level=level, middle=middle, held=since.held, changed=changed, train_mean=mean)
+
+
+def fit_levels(
+    features: Float[np.ndarray, "example feature"],
+    truth: Float[np.ndarray, "example output"],
+    groups: Shaped[np.ndarray, " example"],
+    parts: Float[np.ndarray, "output output"],
+    seed: int = 0,
+) -> list[Linear]:
+    """Return a map of each output; what is fitted are the parts, and maps of one standardisation add up."""
+    fitted = [fit_linear(features, column, groups, seed=seed) for column in (truth @ parts.T).T]
+    return [
+        Linear(
+            baseline=float(row @ [one.baseline for one in fitted]),
+            center=fitted[0].center,
+            scale=fitted[0].scale,
+            coefficient=row @ np.stack([one.coefficient for one in fitted]),
+        )
+        for row in np.linalg.inv(parts)
+    ]
+
+
+def patient_median(
+    truth: Float[np.ndarray, "example output"], groups: Shaped[np.ndarray, " example"]
+) -> Float64[np.ndarray, " output"]:
+    """Return the median of each output where patients weigh alike."""
+    _, of_example, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return np.array([weighted_median(column, 1 / counts[of_example]) for column in truth.T])
 
 
 def of_patient(made: FeatureTable) -> Float64[np.ndarray, "example feature"]:
@@ -123,7 +157,8 @@ def fit_linear_model(
         )
     truth, groups = truths(examples), groups_of(examples)
     made = feature_table(task.name, examples, task.max_lookback_s, cache, report)
-    levels = [fit_linear(of_patient(made), column, groups, seed=seed) for column in truth.T]
+    parts = PARTS.get(task.name, np.eye(truth.shape[1]))
+    levels = fit_levels(of_patient(made), truth, groups, parts, seed)
     card: dict[str, Any] = {
         "name": name,
         "made_of": "shrunken linear maps on hand-made features; no encoder",

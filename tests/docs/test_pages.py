@@ -40,6 +40,17 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert [link for link in targets if not (page.parent / link).exists()] == []
 
 
+def test_the_site_leads_to_every_page() -> None:
+    listed = {Path("index.md")}
+    for page in PAGES[1:]:
+        for entries in re.findall(
+            r"^```\{toctree\}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        ):
+            for entry in (line for line in entries.splitlines() if line and not line.startswith(":")):
+                listed |= {found.relative_to(DOCS) for found in page.parent.glob(f"{entry}.md")}
+    assert {page.relative_to(DOCS) for page in PAGES[1:]} - listed == set()
+
+
 def parses(words: list[str]) -> None:
     module = import_module(f"qualityfm.cli.{VERBS[words[0]].module}")
     tyro.cli(module.Options, args=words[1:], config=(tyro.conf.FlagCreatePairsOff,))

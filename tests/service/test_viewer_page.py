@@ -190,3 +190,16 @@ def test_alarms_are_reviewed_by_keys(page):
     assert HOSTILE in page.locator("#alarm-list").inner_text()
     assert "2 of 2 decided" in page.locator("#decided").inner_text()
     assert page.troubles == []
+
+
+def test_labels_of_the_time_axis_have_hours_only_where_the_view_has_and_are_not_cut(page):
+    texts = "tickTexts({ scales: { x: { min: 0, max: %d } }, width: 1064 }, %s)"
+    assert page.evaluate(texts % (30, "[0, 2.5, 30]")) == ["00:00", "00:02.5", ""]
+    assert page.evaluate(texts % (7200, "[0, 3600, 7100]")) == ["00:00:00", "01:00:00", ""]
+
+
+def test_what_nobody_recorded_is_grey_and_what_is_bad_is_red(page):
+    colour_of = "cellColour({ grade: 'E', quality: %s, causes: '%s' }) === colour('%s')"
+    assert page.evaluate(colour_of % ("0", "dropout", "missing"))
+    assert page.evaluate(colour_of % ("0", "dropout, noise", "E"))
+    assert page.evaluate(colour_of % ("0.2", "dropout", "E"))

@@ -34,7 +34,7 @@ def fit_trees(options: Options) -> int:
             )
         )
     task = find_task(options.task)
-    examples = training_examples(task.examples(options.data, options.labels))
+    examples = training_examples((task.lessons or task.examples)(options.data, options.labels))
     question = question_of(task, examples, options.labels, options.window_s)
     name = options.name or f"{options.how}-{task.name}"
     fit = fit_linear_model if options.how == "linear" else fit_tree_model

@@ -134,6 +134,13 @@ def test_extra_features_are_used() -> None:
     assert ((answers.score[:, 0] > 0.5) == (extra[:, 0] > 0.5)).all()
 
 
+def test_examples_that_only_teach_are_not_answered() -> None:
+    known = examples(100)
+    is_asked = np.arange(100) < 60
+    answers = answer_sides(np.zeros((100, 1)), known, fold_sides(known), kind="binary", is_asked=is_asked)
+    assert answers.rows.tolist() == list(range(60))
+
+
 def test_the_threshold_of_the_best_score_spares_true_alarms() -> None:
     is_true = np.array([False, False, False, True, False, True])
     assert best_threshold(is_true, np.array([0.1, 0.2, 0.3, 0.35, 0.4, 0.9])) < 0.35
@@ -155,7 +162,7 @@ def test_nothing_after_the_alarm_enters_the_features(real_data: Path) -> None:
     )
     table = feature_table("vt-alarm", [example], 30.0)
     cut = open_recording(path, start_s=270.0, duration_s=30.0)
-    wanted = alarm_features(trace_of(cut_block(cut, SegmentConfig()), 30.0), "")
+    wanted = alarm_features(trace_of(cut_block(cut, SegmentConfig()), 30.0), "Ventricular_Tachycardia")
     np.testing.assert_equal(dict(zip(table.names, table.values[0], strict=True)), wanted)
 
 

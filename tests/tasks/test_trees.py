@@ -9,7 +9,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from qualityfm.errors import FormatError, TaskError
-from qualityfm.tasks.boosting import fitted_trees
+from qualityfm.tasks.boosting import fitted_trees, require_two_classes
 from qualityfm.tasks.trees import trees_from, trees_of
 
 
@@ -34,7 +34,7 @@ def test_trees_give_the_quantities_of_scikit_learn() -> None:
 
 def test_stored_trees_come_back_as_they_were() -> None:
     features, quantity = table()
-    (trees,) = fitted_trees(features, quantity[:, None], "regression")
+    (trees,) = fitted_trees(features, quantity[:, None])
     again = trees_from(trees.arrays("0_"), "0_", 6, "file")
     assert np.array_equal(again.predict(features), trees.predict(features))
 
@@ -42,7 +42,7 @@ def test_stored_trees_come_back_as_they_were() -> None:
 @pytest.mark.parametrize("field", ["roots", "left", "right", "feature"])
 def test_arrays_that_lead_outside_are_refused(field: str) -> None:
     features, quantity = table()
-    (trees,) = fitted_trees(features, quantity[:, None], "regression")
+    (trees,) = fitted_trees(features, quantity[:, None])
     wrong = replace(trees, **{field: np.full_like(getattr(trees, field), 10**6)})
     with pytest.raises(FormatError, match=f"0_{field}"):
         trees_from(wrong.arrays("0_"), "0_", 6, "file")
@@ -50,7 +50,7 @@ def test_arrays_that_lead_outside_are_refused(field: str) -> None:
 
 def test_missing_and_mistyped_arrays_are_refused() -> None:
     features, quantity = table()
-    arrays = fitted_trees(features, quantity[:, None], "regression")[0].arrays("0_")
+    arrays = fitted_trees(features, quantity[:, None])[0].arrays("0_")
     for broken in ({k: v for k, v in arrays.items() if k != "0_value"}, arrays | {"0_left": arrays["0_value"]}):
         with pytest.raises(FormatError, match="damaged trees"):
             trees_from(broken, "0_", 6, "file")
@@ -64,6 +64,5 @@ def test_a_column_without_any_number_is_never_asked() -> None:
 
 
 def test_labels_of_one_class_teach_nothing() -> None:
-    features, _ = table(20)
     with pytest.raises(TaskError, match="two classes"):
-        fitted_trees(features, np.ones((20, 1)), "binary")
+        require_two_classes(np.ones((20, 1)))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qualityfm.cli.terminal import remark, say, say_json, say_table
+from qualityfm.config import to_plain
 from qualityfm.errors import ConfigError, problem
 from qualityfm.files import write_text
 
@@ -76,13 +77,22 @@ def _show_alarms(options: Options, found: AlarmBenchmark, about: dict[str, str])
             }
             for row in found.rows
         ]
-        whole = {"protocol": found.protocol, "models": models}
-        say_json(about | whole | {"permuted_labels_auc": _plain(found.canary), "problems": list(found.problems)})
+        whole = {"protocol": found.protocol, "models": models, "permuted_labels_auc": _plain(found.canary)}
+        say_json(about | whole | {"held_sensitivity": to_plain(found.held), "problems": list(found.problems)})
         return 0
     for line in found.problems:
         remark(line)
-    say_table(("model", *FIGURES), [(row.model, *(str(row.figures[name]) for name in FIGURES)) for row in found.rows])
+    names = ("model", *FIGURES, "AUC against the best before")
+    say_table(names, [(r.model, *(str(r.figures[f]) for f in FIGURES), str(r.difference or "")) for r in found.rows])
+    if found.rows[0].by_kind:
+        kinds = tuple(found.rows[0].by_kind)
+        say_table(("AUC", *kinds), [(row.model, *map(shown, row.by_kind.values())) for row in found.rows])
     say(f"{found.protocol}; permuted labels: AUC {found.canary}")
+    held = found.held
+    say(
+        f"holding a sensitivity: {held.sensitivity:.1%} of true alarms stay on, {held.removed:.1%} of false ones are "
+        f"silenced, {held.abstained:.1%} have no answer"
+    )
     return 0
 
 

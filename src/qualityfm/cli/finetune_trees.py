@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qualityfm.cli.terminal import progress, remark, say_facts, say_json
@@ -35,7 +36,8 @@ def fit_trees(options: Options) -> int:
             )
         )
     task = find_task(options.task)
-    examples = training_examples(labelled_examples(task, options.data, options.labels, options.layout))
+    lessons = replace(task, examples=task.lessons or task.examples)  # more may teach than is asked about
+    examples = training_examples(labelled_examples(lessons, options.data, options.labels, options.layout))
     question = question_of(task, examples, options.labels, options.window_s)
     name = options.name or f"{options.how}-{task.name}"
     fit = fit_linear_model if options.how == "linear" else fit_tree_model

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -21,6 +22,7 @@ from qualityfm.tasks.boosting import HELD_SENSITIVITY, Answers, answer_sides
 from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.features import FeatureTable, feature_table
 from qualityfm.tasks.folds import Side, fold_sides, train_test_side
+from qualityfm.tasks.learners import learner_of
 from qualityfm.tasks.metrics import binary_metrics, decision_metrics
 from qualityfm.tasks.task import TASKS
 from qualityfm.tasks.tree_model import is_sure
@@ -96,16 +98,18 @@ def benchmark_alarms(
     Raises:
         TaskError: The labels cannot be used, or an alarm has no group.
     """
-    given = TASKS[task].examples(folder, None) if examples is None else examples
+    about = TASKS[task]
+    given = (about.lessons or about.examples)(folder, None) if examples is None else examples
     every = [e for e in given if e.label is not None]
     examples = every if is_test else [e for e in every if e.split == "train"]
     sides = [train_test_side(examples)] if is_test else fold_sides(examples)
+    is_asked = np.array([not about.kinds or e.kind in about.kinds for e in examples])
     say("features")
     made = feature_table(task, examples, lookback_s, cache)
     say("trees in folds")
-    answered = _models(made, examples, sides)
+    answered = _models(task, made, examples, sides, is_asked)
     say("canary")
-    silent = canary(made, examples, sides, num_rounds)
+    silent = canary(made, examples, sides, num_rounds, task=task, is_asked=is_asked)
     asked = [examples[i] for i in answered["trees"].rows]
     if scores is not None:
         one = answered["trees"]
@@ -120,16 +124,23 @@ def benchmark_alarms(
     )
 
 
-def _models(made: FeatureTable, examples: Sequence[Example], sides: Sequence[Side]) -> dict[str, Answers]:
-    """Return the answers of every baseline; the trees come last."""
+def _models(
+    task: str, made: FeatureTable, examples: Sequence[Example], sides: Sequence[Side], is_asked: Bool[np.ndarray, " a"]
+) -> dict[str, Answers]:
+    """Return the answers of every baseline; the trees come last. Baselines learn from what is asked about alone."""
     kinds = made.values[:, [name.startswith("kind_") for name in made.names]]
     simple = {"max_iter": 50, "min_samples_leaf": 1, "max_features": 1.0}
-    nuisance = nuisance_features(made, examples).values
+    plain = [replace(side, train=side.train[is_asked[side.train]]) for side in sides]
+
+    def baseline(features: np.ndarray, settings: dict[str, Any] | None = None) -> Answers:
+        return answer_sides(features, examples, plain, kind="binary", settings=settings, is_asked=is_asked)
+
+    learn = learner_of(task, made.names).learn
     return {
-        "record number and missing channels": answer_sides(nuisance, examples, sides, kind="binary"),
-        "kind of alarm alone": answer_sides(kinds, examples, sides, kind="binary", settings=simple),
-        "rules": answer_sides(rule_scores(made, examples)[:, None], examples, sides, kind="binary", settings=simple),
-        "trees": answer_sides(made.values, examples, sides, kind="binary"),
+        "record number and missing channels": baseline(nuisance_features(made, examples).values),
+        "kind of alarm alone": baseline(kinds, simple),
+        "rules": baseline(rule_scores(made, examples)[:, None], simple),
+        "trees": answer_sides(made.values, examples, sides, kind="binary", learn=learn, is_asked=is_asked),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool
 
 from qualityfm.errors import TaskError, problem
 from qualityfm.evidence.intervals import Estimate, auc, bootstrap
@@ -14,6 +14,7 @@ from qualityfm.tasks.boosting import answer_sides
 from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.features import FeatureTable
 from qualityfm.tasks.folds import Side
+from qualityfm.tasks.learners import learner_of
 
 
 def permuted(examples: Sequence[Example], seed: int = 0) -> list[Example]:
@@ -27,14 +28,35 @@ def permuted(examples: Sequence[Example], seed: int = 0) -> list[Example]:
     return [replace(example, label=label) for example, label in zip(examples, labels, strict=True)]
 
 
-def canary(table: FeatureTable, examples: Sequence[Example], sides: Sequence[Side], num_rounds: int = 500) -> Estimate:
-    """Return the AUC of trees that were taught permuted labels; its interval must hold 0.5.
+def canary(
+    table: FeatureTable,
+    examples: Sequence[Example],
+    sides: Sequence[Side],
+    num_rounds: int = 500,
+    *,
+    task: str = "",
+    is_asked: Bool[np.ndarray, " example"] | None = None,
+) -> Estimate:
+    """Return the AUC of what was taught permuted labels; its interval must hold 0.5.
 
     Labels are dealt out within each kind, and kinds differ in how often they are true, so columns that name the kind
     are left out and the AUC is the mean over kinds.
+
+    Args:
+        table: Features.
+        examples: Where they come from, with labels.
+        sides: Rounds.
+        num_rounds: Bootstrap rounds.
+        task: Learnt as this task is.
+        is_asked: Which examples are answered; the others only teach. None: all.
     """
     told = permuted(examples)
-    answers = answer_sides(_without_kind(table), told, sides, kind="binary")
+    named = [not name.startswith("kind_") for name in table.names]
+    names = [name for name, is_kept in zip(table.names, named, strict=True) if is_kept]
+    learn = learner_of(task, names).learn
+    answers = answer_sides(
+        table.values[:, named], told, sides, kind="binary", learn=learn, is_asked=is_asked, has_thresholds=False
+    )
     truth, kinds = truths(told)[answers.rows, 0] > 0.5, np.array([told[i].kind for i in answers.rows])
     score = answers.score[:, 0]
 
@@ -44,10 +66,6 @@ def canary(table: FeatureTable, examples: Sequence[Example], sides: Sequence[Sid
         return float(np.mean(defined)) if defined else float("nan")
 
     return bootstrap(figure, groups_of([told[i] for i in answers.rows]), num_rounds=num_rounds)
-
-
-def _without_kind(table: FeatureTable) -> Float64[np.ndarray, "example feature"]:
-    return table.values[:, [not name.startswith("kind_") for name in table.names]]
 
 
 def require_silent(found: Estimate, where: str) -> None:

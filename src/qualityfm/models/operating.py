@@ -107,14 +107,19 @@ def fit_classes(
 def best_threshold(
     probability: Float[np.ndarray, " example"], is_true: Bool[np.ndarray, " example"], rule: Rule
 ) -> float:
-    """Return the threshold that serves a rule best; the middle of the best stretch, 0.5 where nothing can be chosen."""
+    """Return the threshold that serves a rule best; the middle of the best stretch, 0.5 where nothing can be chosen.
+
+    For the challenge it is the score to be expected if the probabilities are right that is made largest: a few true
+    examples move it less than the score that they had.
+    """
     if is_true.all() or not is_true.any():
         return 0.5
     edges = np.unique(np.concatenate(([0.0], probability, [1.0])))
     candidates = (edges[1:] + edges[:-1]) / 2
     is_yes = probability[None] >= candidates[:, None]
-    true_yes, false_yes = (is_yes & is_true).sum(1), (is_yes & ~is_true).sum(1)
-    num_true, num_false = int(is_true.sum()), int((~is_true).sum())
+    chance = probability if rule == "challenge" else is_true.astype(np.float64)
+    true_yes, false_yes = is_yes @ chance, is_yes @ (1 - chance)
+    num_true, num_false = chance.sum(), (1 - chance).sum()
     if rule == "challenge":
         missed = num_true - true_yes
         gain = (true_yes + num_false - false_yes) / (num_true + num_false + (MISSED_COST - 1) * missed)

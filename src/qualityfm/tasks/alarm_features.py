@@ -1,10 +1,11 @@
-"""Hand-made features of an alarm: some 350 numbers about the last seconds before it, and the minutes that led there."""
+"""Hand-made features of an alarm: a thousand numbers of the last seconds before it, and the minutes that led there."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
+from qualityfm.tasks.alarm_criteria import criteria_features
 from qualityfm.tasks.alarms import ALARM_KINDS
 from qualityfm.tasks.beat_features import Figures, rate_features, shape_features
 from qualityfm.tasks.line_features import level_features, quality_features, shape_of_samples, spectrum_features
@@ -19,6 +20,9 @@ WINDOW_S = 16.0
 ECG_BAND, PULSE_BAND = Band(low_hz=0.7, high_hz=40.0), Band(low_hz=0.5, high_hz=8.0)
 #: A pulse follows its QRS complex within these seconds, what a monitor delays it by included. Our own choice, 0024.
 PULSE_DELAY_S = (0.05, 0.9)
+
+#: Features of the criteria that define the kinds of alarm begin with this word.
+CRITERION = "criterion_"
 
 Beats = Float[np.ndarray, " beat"]
 
@@ -38,7 +42,16 @@ def alarm_features(trace: Trace, kind: str) -> Figures:
     for slot in ("ppg", "abp"):
         figures, beats[slot] = pulse_features(trace, SLOTS[slot])
         found |= {f"{slot}_{name}": value for name, value in figures.items()}
+    criteria = criteria_features(known_lines(trace), trace)
+    found |= {f"{CRITERION}{name}": value for name, value in criteria.items()}
     return found | leads_together(found) | channels_together(beats, trace)
+
+
+def known_lines(trace: Trace) -> dict[str, Float32[np.ndarray, " time"]]:
+    """Return the band-passed line of every slot that has any signal."""
+    bands = {slot: ECG_BAND if slot.startswith("ecg") else PULSE_BAND for slot in SLOTS}
+    lines = {slot: filtered(trace.values[SLOTS[slot]], band) for slot, band in bands.items()}
+    return {slot: line for slot, line in lines.items() if line is not None}
 
 
 def ecg_features(trace: Trace, slot: int) -> tuple[Figures, Beats]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from qualityfm.sources import find_recordings
 from qualityfm.tasks.examples import Example
 from qualityfm.tasks.tables import fold_of, number_of, read_labels, record_path, refuse, split_of, truth_of
 
@@ -32,7 +33,8 @@ def alarm_examples(data: Path, labels: Path | None, *, only: tuple[str, ...] = A
     Args:
         data: Folder of WFDB records, or one that holds them in `records`.
         labels: Table with record, alarm, true_alarm; optional subject, fold, split, overlap_cluster, and alarm_s where
-            the alarm does not sound at 300 s. None: `records.csv` in the folder.
+            the alarm does not sound at 300 s, or at the end of a record that is shorter. None: `records.csv` in the
+            folder.
         only: Kinds of alarm that are wanted.
 
     Raises:
@@ -40,15 +42,23 @@ def alarm_examples(data: Path, labels: Path | None, *, only: tuple[str, ...] = A
     """
     path = labels or data / "records.csv"
     rows = read_labels(path, ("record", "alarm", "true_alarm"))
-    examples = [_example(data, row, f"{path} line {n}") for n, row in enumerate(rows, 2) if row["alarm"] in only]
+    ends = {} if "alarm_s" in rows[0] else _ends_s(data)
+    examples = [_example(data, row, f"{path} line {n}", ends) for n, row in enumerate(rows, 2) if row["alarm"] in only]
     if not examples:
         found = sorted({row["alarm"] for row in rows})[:8]
         raise refuse("no alarms", path, "alarm", found, f"one of {', '.join(only)}")
     return examples
 
 
-def _example(data: Path, row: Mapping[str, str], where: str) -> Example:
-    alarm_s = number_of(row, "alarm_s", where, ALARM_AT_S)
+def _ends_s(data: Path) -> dict[str, float]:
+    """Return how long each recording of a folder lasts, by its path without extension."""
+    found = find_recordings(data)
+    return {str(one.path.with_suffix("")): one.duration_s for one in found if one.problem is None and not one.is_item}
+
+
+def _example(data: Path, row: Mapping[str, str], where: str, ends_s: Mapping[str, float]) -> Example:
+    recording = record_path(data, row["record"], where)
+    alarm_s = number_of(row, "alarm_s", where, min(ALARM_AT_S, ends_s.get(recording) or ALARM_AT_S))
     if alarm_s <= 0:
         raise refuse("wrong label", where, "alarm_s", alarm_s, "a time above 0 s")
     truth = truth_of(row, "true_alarm", where)
@@ -56,7 +66,7 @@ def _example(data: Path, row: Mapping[str, str], where: str) -> Example:
     subject = (row["subject"] or None) if has_subject else None
     cluster = row.get("overlap_cluster") or None
     return Example(
-        recording=record_path(data, row["record"], where),
+        recording=recording,
         name=row["record"],
         start_s=max(0.0, alarm_s - WINDOW_S),
         length_s=min(WINDOW_S, alarm_s),

@@ -32,8 +32,8 @@ def rate_features(times_s: Float[np.ndarray, " beat"], begin_s: float, end_s: fl
         "longest_gap_s": float(edged.max()),
         "last_gap_s": float(edged[-1]),
     }
-    found |= {f"fastest{k}_bpm": _extreme_rate(inside, k, fastest=True) for k in FAST_BEATS}
-    found |= {f"slowest{k}_bpm": _extreme_rate(inside, k, fastest=False) for k in SLOW_BEATS}
+    found |= {f"fastest{k}_bpm": extreme_rate(inside, k, fastest=True) for k in FAST_BEATS}
+    found |= {f"slowest{k}_bpm": extreme_rate(inside, k, fastest=False) for k in SLOW_BEATS}
     return found | regularity_features(gaps)
 
 
@@ -51,7 +51,8 @@ def regularity_features(gaps_s: Float[np.ndarray, " interval"]) -> Figures:
     }
 
 
-def _extreme_rate(times_s: Float[np.ndarray, " beat"], num_beats: int, *, fastest: bool) -> float:
+def extreme_rate(times_s: Float[np.ndarray, " beat"], num_beats: int, *, fastest: bool) -> float:
+    """Return the highest or the lowest rate over so many intervals in a row, per minute; NaN with fewer."""
     if len(times_s) <= num_beats:
         return np.nan
     spans = times_s[num_beats:] - times_s[:-num_beats]

@@ -15,6 +15,7 @@ from qualityfm.errors import QualityFMError
 from qualityfm.files import write_atomically
 from qualityfm.records import ChannelKind
 from qualityfm.tasks.alarm_features import alarm_features
+from qualityfm.tasks.alarms import VT
 from qualityfm.tasks.beat_features import Figures
 from qualityfm.tasks.examples import Example
 from qualityfm.tasks.pressure_features import pressure_features
@@ -26,13 +27,17 @@ from qualityfm.version import __version__
 #: What makes the features of a task, and how far it looks back, s. A change of a function asks for another number.
 FEATURES_VERSION = 1
 #: Tasks whose features have a version of their own.
-OWN_VERSIONS = {"abp": 2}
+OWN_VERSIONS = {"abp": 2, "alarm": 2, "vt-alarm": 2}
 #: Channels that are the answer of a task: they are left out before anything is measured.
 HIDDEN: dict[str, tuple[ChannelKind, ...]] = {"abp": (ChannelKind.ABP,)}
 
 
 def _of_alarm(trace: Trace, example: Example) -> Figures:
     return alarm_features(trace, example.kind)
+
+
+def _of_vt_alarm(trace: Trace, example: Example) -> Figures:
+    return alarm_features(trace, example.kind or VT)
 
 
 def _of_rhythm(trace: Trace, example: Example) -> Figures:
@@ -45,7 +50,7 @@ def _of_pressure(trace: Trace, example: Example) -> Figures:
 
 Measure = Callable[[Trace, Example], Figures]
 FEATURES: dict[str, Measure] = {
-    "vt-alarm": _of_alarm,
+    "vt-alarm": _of_vt_alarm,
     "alarm": _of_alarm,
     "af": _of_rhythm,
     "abp": _of_pressure,

@@ -34,6 +34,8 @@ class Task:
         max_lookback_s: How far before the window's end a variant may look, s.
         examples: Takes the data's folder and the table of labels (None: where the archive keeps them).
         unit: Unit of a quantity, such as "mmhg"; ends the names of its figures.
+        kinds: Kinds of examples that are asked about; () for all.
+        lessons: Gives what is learnt from, where that is more than what is asked about: examples of other kinds too.
         unused: Names the records that gave no example, with the reason, where the task makes its own labels.
     """
 
@@ -44,6 +46,8 @@ class Task:
     max_lookback_s: float
     examples: Callable[[Path, Path | None], list[Example]]
     unit: str = ""
+    kinds: tuple[str, ...] = ()
+    lessons: Callable[[Path, Path | None], list[Example]] | None = None
     unused: Callable[[Path, Path | None, Sequence[Example]], list[dict[str, str]]] | None = None
 
     def metrics(
@@ -81,6 +85,8 @@ TASKS: dict[str, Task] = {
         window_s=10.0,
         max_lookback_s=300.0,
         examples=partial(alarm_examples, only=(VT,)),
+        kinds=(VT,),
+        lessons=alarm_examples,
     ),
     "alarm": Task(
         name="alarm",

@@ -25,10 +25,12 @@ from qualityfm.models.question import Question
 from qualityfm.records import Recording
 from qualityfm.strict_json import read_json
 from qualityfm.tasks.answers import TaskPrediction, between, default_starts
-from qualityfm.tasks.boosting import SETTINGS, fitted_trees, inner_answers
+from qualityfm.tasks.boosting import fitted_trees, inner_answers, require_two_classes
 from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.features import FEATURES, HIDDEN, FeatureTable, feature_row, feature_table, features_version
+from qualityfm.tasks.learners import learner_of
 from qualityfm.tasks.linear import Linear, is_linear, linear_from
+from qualityfm.tasks.mixture import Mixture, is_mixture, mixture_from
 from qualityfm.tasks.task import Task
 from qualityfm.tasks.traces import trace_from
 from qualityfm.tasks.trees import Trees, trees_from
@@ -64,7 +66,9 @@ class TreeModel:
         FormatError: The card's task is damaged.
     """
 
-    def __init__(self, card: dict[str, Any], trees: Sequence[Trees | Linear], changes: Sequence[Linear] = ()) -> None:
+    def __init__(
+        self, card: dict[str, Any], trees: Sequence[Trees | Mixture | Linear], changes: Sequence[Linear] = ()
+    ) -> None:
         self.card = card
         self.trees = tuple(trees)
         self.changes = tuple(changes)
@@ -181,7 +185,7 @@ class TreeModel:
         return feature_row(row, self.names)
 
     def __repr__(self) -> str:
-        num_trees = sum(len(trees.roots) for trees in self.trees if isinstance(trees, Trees))
+        num_trees = sum(part.num_trees for part in self.trees if not isinstance(part, Linear))
         made_of = f"{num_trees} trees" if num_trees else f"{len(self.trees)} linear maps"
         return f"TreeModel {self.name!r}: {self.question.task}, {made_of} on {len(self.names)} features"
 
@@ -249,17 +253,26 @@ def fit_tree_model(
         )
     truth, groups = truths(examples), groups_of(examples)
     made = feature_table(task.name, examples, task.max_lookback_s, cache, report)
-    trees = fitted_trees(made.values, truth, question.answer, seed)
+    learner = learner_of(task.name, made.names)
     operating, metrics = None, {}
     if question.answer == "binary":
-        inner = inner_answers(made.values, truth, groups, SETTINGS, seed)
+        require_two_classes(truth)
+        trees: Sequence[Trees | Mixture] = [learner.learn(made.values, truth[:, 0] > 0.5, seed)]
+        is_asked = np.array([not task.kinds or example.kind in task.kinds for example in examples])
+        inner = inner_answers(made.values, truth, groups, learner.learn, seed)[is_asked]
         logits = np.log(np.clip(inner, 1e-6, 1 - 1e-6) / np.clip(1 - inner, 1e-6, 1))
-        operating = fit_binary(logits, truth[:, 0] > 0.5, rule=question.rule, sensitivity=sensitivity)
-        answered = operating.probability(logits[:, None])
-        metrics = task.metrics(truth, answered, examples, threshold=operating.threshold)
+        is_true = truth[is_asked, 0] > 0.5
+        operating = fit_binary(logits, is_true, rule=question.rule, sensitivity=sensitivity)
+        answered, asked = (
+            operating.probability(logits[:, None]),
+            [e for e, is_so in zip(examples, is_asked, strict=True) if is_so],
+        )
+        metrics = task.metrics(truth[is_asked], answered, asked, threshold=operating.threshold)
+    else:
+        trees = fitted_trees(made.values, truth, seed)
     card: dict[str, Any] = {
         "name": name,
-        "made_of": "boosted trees on hand-made features; no encoder",
+        "made_of": f"{learner.made_of} on hand-made features; no encoder",
         "features": list(made.names),
         "features_version": features_version(task.name),
         "lookback_s": float(task.max_lookback_s),
@@ -269,7 +282,7 @@ def fit_tree_model(
             "operating": None if operating is None else to_plain(operating),
             "train_mean": truth.mean(axis=0).tolist() if question.answer == "regression" else None,
         },
-        "settings": dict(SETTINGS),
+        "settings": learner.settings,
         "examples": {
             "num_examples": len(examples),
             "num_groups": len(set(groups.tolist())),
@@ -327,7 +340,7 @@ def load_tree_model(folder: Path) -> TreeModel:
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise _refused(path, "arrays", type(error).__name__, "an archive of NumPy arrays") from error
     num_outputs, num_features = len(card["task"].get("question", {}).get("outputs", [])), len(card["features"])
-    read = linear_from if is_linear(arrays, "0_") else trees_from
+    read = linear_from if is_linear(arrays, "0_") else mixture_from if is_mixture(arrays, "0_") else trees_from
     parts = [read(arrays, f"{k}_", num_features, path) for k in range(num_outputs)]
     has_changes = is_linear(arrays, "change0_")
     changes = [linear_from(arrays, f"change{k}_", num_features, path) for k in range(num_outputs * has_changes)]

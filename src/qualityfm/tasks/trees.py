@@ -13,6 +13,8 @@ from qualityfm.errors import FormatError, problem
 
 #: A row walks from the root to a leaf in at most so many steps; more say that the arrays were tampered with.
 MAX_DEPTH = 64
+#: A probability is held this far from 0 and 1 before it becomes a logit.
+EDGE = 1e-4
 #: Arrays of `Trees`, by their type.
 DTYPES = {
     "roots": np.int32,
@@ -72,9 +74,20 @@ class Trees:
         return {f"{prefix}{field.name}": np.asarray(getattr(self, field.name)) for field in fields(self)}
 
     @property
+    def num_trees(self) -> int:
+        """Trees that are summed."""
+        return len(self.roots)
+
+    @property
     def num_nodes(self) -> int:
         """Nodes of all trees."""
         return len(self.feature)
+
+
+def logit(probability: Float[np.ndarray, " example"]) -> Float64[np.ndarray, " example"]:
+    """Return the logit of probabilities, held at `EDGE` from 0 and 1."""
+    held = np.clip(probability, EDGE, 1 - EDGE)
+    return np.asarray(np.log(held / (1 - held)), np.float64)
 
 
 def trees_of(fitted: Any) -> Trees:

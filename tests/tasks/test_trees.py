@@ -59,7 +59,7 @@ def test_missing_and_mistyped_arrays_are_refused() -> None:
 def test_a_column_without_any_number_is_never_asked() -> None:
     features, quantity = table()
     features[:, 3] = np.nan
-    (trees,) = fitted_trees(features, quantity[:, None], "regression")
+    (trees,) = fitted_trees(features, quantity[:, None])
     assert 3 not in trees.feature[~trees.is_leaf]
 
 

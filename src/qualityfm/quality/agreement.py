@@ -15,6 +15,7 @@ from numba import njit
 from scipy.fft import irfft, next_fast_len, rfft
 
 from qualityfm.quality.lines import Judgement
+from qualityfm.quality.standstill import near_seconds
 from qualityfm.records import ChannelKind
 
 #: All thresholds of this file are our own choice, docs/decisions/0004 and 0020.
@@ -23,13 +24,14 @@ MAX_DELAY_S = 2.0  # pulse transit plus what monitors delay a pulse by
 NUM_DELAYS = round(MAX_DELAY_S / STEP_S) + 1
 CLEAR_NO, CLEAR_YES = 0.10, 0.16  # best correlation over the delays; trust rises from LEAST_TRUST to 1 in between
 #: Where a segment agrees much less at one delay than its parts do at delays of their own, it drifts: more is asked.
-NUM_PARTS, DRIFTS_BELOW = 5, 0.7
-DRIFTING_NO, DRIFTING_YES = 0.18, 0.30
+NUM_PARTS, DRIFTS_BELOW = 10, 0.66
+DRIFTING_NO, DRIFTING_YES = 0.24, 0.32
 LEAST_TRUST = 0.5  # which of the two is wrong stays unknown
 MIN_QUALITY = 0.5  # a channel worse than this alone is not asked
 SURELY = 0.35  # correlation of a segment from which on each of its seconds is asked
 LOCAL_NO, LOCAL_YES = 0.1, 0.6  # a second's correlation over its segment's; trust rises in between
 STILL_SHARE = 0.2  # a second with less going on than this share of the usual is not asked
+MOSTLY = 0.2  # share of seconds without beats from which on a segment is not asked
 MIN_LENGTH_S = 10.0  # fewer beats than this holds prove nothing
 
 _PULSES = (ChannelKind.PPG, ChannelKind.ABP)
@@ -57,19 +59,26 @@ def agreement_trusts(
     is_good = quality.mean(axis=2) >= MIN_QUALITY
     activity = {c: activity_steps(judged[c]) for c in (*ecgs, *pulses) if is_good[:, c].any()}
     spectra = {c: _spectrum(steps) for c, steps in activity.items()}
+    stands = {p: _stands_still(judged[p], quality[:, p].shape) for p in pulses}
     best = {c: np.full(quality[:, 0].shape, -np.inf, np.float32) for c in (*ecgs, *pulses)}
     for e in ecgs:
         for p in pulses:
-            asked = np.flatnonzero(is_good[:, e] & is_good[:, p])
+            asked = np.flatnonzero(is_good[:, e] & is_good[:, p] & (stands[p].mean(axis=1) < MOSTLY))
             if len(asked):
                 together, delay = best_correlation(spectra[e][asked], spectra[p][asked])
                 drifts = _drifts(activity[e][asked], activity[p][asked], together)
                 local = _local_trust(activity[e][asked], activity[p][asked], together, delay, quality.shape[2])
                 local[np.minimum(quality[asked, e], quality[asked, p]) < MIN_QUALITY] = 1  # it has causes of its own
+                local[stands[p][asked]] = 1
                 trust = _trust(together, drifts)[:, None] * local
                 best[e][asked] = np.maximum(best[e][asked], trust)
                 best[p][asked] = np.maximum(best[p][asked], trust)
     return {c: np.where(np.isfinite(found), found, 1).astype(np.float32) for c, found in best.items()}
+
+
+def _stands_still(pulse: Judgement, shape: tuple[int, ...]) -> Bool[np.ndarray, "segment second"]:
+    """Return where there are no beats to follow, or a moment before."""
+    return np.zeros(shape, bool) if pulse.is_lost is None else near_seconds(pulse.is_lost, 1)
 
 
 def _local_trust(

@@ -19,6 +19,11 @@ RUN_TOLERANCE = 0.001  # of the line's usual range; resampling makes a constant 
 #: pulse that is written in few steps rests at its peaks and feet.
 CLIPPED_DISTANCE = {ChannelKind.ECG: 0.06}
 CLIPPED_DISTANCE_ELSE = 0.2
+PULSES = (ChannelKind.PPG, ChannelKind.ABP)
+#: Shorter rests of a pulse count where two within so many seconds are at one level that the line does not go beyond,
+#: and where it moves until they begin and from their end on: a line in coarse steps comes and goes in rests.
+#: Our own choice, docs/decisions/0035.
+REPEATED_S, REPEATED_WITHIN_S, REPEATED_DISTANCE = 0.08, 2.0, 0.1
 CLIPPED_HALF = 0.1  # share of clipped samples in a second at which half the trust is gone
 SPIKE_S = (0.016, 0.04)  # half widths of what is too narrow for a heart
 NEEDLE_OF_NOISE = 12.0  # height of the highest needle in a second of white noise, over the level of that noise
@@ -67,6 +72,7 @@ def spike_trust(
     usual: Float32[np.ndarray, "line 1"],
     half_ranges: float,
     is_usable: Bool[np.ndarray, "line second"],
+    is_wave: Bool[np.ndarray, "line second"] | None = None,
 ) -> Float32[np.ndarray, "line second"]:
     """Return the trust left by needles narrower than any wave of the heart.
 
@@ -80,10 +86,13 @@ def spike_trust(
         usual: Usual range of every line.
         half_ranges: Height of a needle, in usual ranges, that takes half the trust.
         is_usable: True for a second that tells how fast the line usually is.
+        is_wave: True for a second that is one fast oscillation, whose crests are as narrow as a broad needle.
     """
     lowest, highest = extent(fast, lines.sample_rate_hz, lines.num_seconds)
     burst = against_usual(highest - lowest, usual_range(highest - lowest, is_usable))
-    heights = [needle_heights(lines.values, lines.sample_rate_hz, s, burst > BURST_FREE) for s in SPIKE_S]
+    is_fast = burst > BURST_FREE
+    asked = (is_fast, is_fast if is_wave is None else is_fast & ~is_wave)
+    heights = [needle_heights(lines.values, lines.sample_rate_hz, s, a) for s, a in zip(SPIKE_S, asked, strict=True)]
     height = against_usual(np.maximum(*heights), usual) - NEEDLE_OF_NOISE * noise
     return falling(np.maximum(height, 0) / half_ranges * np.clip(burst - BURST_FREE, 0, 1), 1, steepness=4)
 
@@ -121,8 +130,9 @@ def find_resting(
     """Return where samples rest: (flat, clipped).
 
     Flat is any run of at least `FLAT_S`. Clipped is a run of at least `CLIPPED_S` from which the line leaves to the
-    same side before and after, and that either lies far from the median or is the end of the range for a while: so a
-    ceiling inside the range is found like a rail at its end, and a rest between two beats is not.
+    same side before and after, and that lies far from the median: so a ceiling inside the range is found like a rail at
+    its end, and a rest between two beats is not. A flat run that no sample of the line goes beyond is clipped as well,
+    unless nothing else moves: a rail, too, is where a line rests for seconds.
     """
     is_flat, is_clipped = np.zeros(lines.values.shape, bool), np.zeros(lines.values.shape, bool)
     if lines.values.size:
@@ -138,7 +148,63 @@ def find_resting(
             is_flat,
             is_clipped,
         )
+        if lines.kind in PULSES:
+            _mark_repeated(
+                lines.values,
+                (RUN_TOLERANCE * usual[:, 0]).astype(np.float32),
+                median.astype(np.float32),
+                (REPEATED_DISTANCE * usual[:, 0]).astype(np.float32),
+                max(4, round(REPEATED_S * lines.sample_rate_hz)),
+                round(REPEATED_WITHIN_S * lines.sample_rate_hz),
+                is_clipped,
+            )
     return is_flat, is_clipped
+
+
+@njit(cache=True)
+def _goes_beyond(values: np.ndarray, first: int, last: int, level: float, is_ceiling: bool, tolerance: float) -> bool:
+    highest = np.float32(-np.inf)
+    for t in range(first, last):
+        highest = max(highest, values[t] - level if is_ceiling else level - values[t])
+    return bool(highest > tolerance)
+
+
+@njit(cache=True)
+def _mark_repeated(
+    values: np.ndarray,
+    tolerance: np.ndarray,
+    median: np.ndarray,
+    distance: np.ndarray,
+    length: int,
+    within: int,
+    is_clipped: np.ndarray,
+) -> None:
+    """Mark two rests in a row that are at one level, if the line does not go beyond it between them."""
+    num_samples = values.shape[1]
+    for i in range(values.shape[0]):
+        before = np.full((2, 2), -within)  # begin and end of the last rest at a floor, and of that at a ceiling
+        begin = 2
+        while begin < num_samples - length - 2:
+            anchor = values[i, begin]
+            if abs(values[i, begin + length - 1] - anchor) > tolerance[i] or abs(anchor - median[i]) <= distance[i]:
+                begin += 1
+                continue
+            end = begin + 1
+            while end < num_samples - 2 and abs(values[i, end] - anchor) <= tolerance[i]:
+                end += 1
+            enters, leaves = values[i, begin - 1] - anchor, values[i, end] - anchor
+            is_rest = end - begin >= length and (enters > 0) == (leaves > 0)
+            is_rest &= abs(values[i, begin - 2] - values[i, begin - 1]) > tolerance[i]
+            is_rest &= abs(values[i, end + 1] - values[i, end]) > tolerance[i]
+            if is_rest:
+                side = int(enters < 0)
+                first, last = before[side]
+                before[side, 0], before[side, 1] = begin, end
+                is_level = begin - first < within and abs(values[i, first] - anchor) <= 2 * tolerance[i]
+                if is_level and not _goes_beyond(values[i], last, begin, anchor, side == 1, 2 * tolerance[i]):
+                    is_clipped[i, first:last] = True
+                    is_clipped[i, begin:end] = True
+            begin = max(end, begin + 1) if is_rest else begin + 1
 
 
 @njit(cache=True)
@@ -155,7 +221,7 @@ def _mark_resting(
 ) -> None:
     num_samples = values.shape[1]
     for i in range(values.shape[0]):
-        begin = 0
+        begin, lowest, highest = 0, np.float32(np.inf), np.float32(-np.inf)
         while begin < num_samples:
             if not is_real[i, begin]:
                 begin += 1
@@ -169,5 +235,13 @@ def _mark_resting(
                 enters_above = begin > 0 and values[i, begin - 1] > anchor
                 leaves_above = end < num_samples and values[i, end] > anchor
                 if begin == 0 or end == num_samples or enters_above == leaves_above:
+                    is_clipped[i, begin:end] = True
+            if end - begin >= flat_length and not is_clipped[i, begin]:
+                if lowest > highest:  # sought where it is needed only
+                    for t in range(num_samples):
+                        if is_real[i, t]:
+                            lowest, highest = min(lowest, values[i, t]), max(highest, values[i, t])
+                is_moving = highest - lowest > distance[i]
+                if is_moving and (anchor <= lowest + tolerance[i] or anchor >= highest - tolerance[i]):
                     is_clipped[i, begin:end] = True
             begin = end

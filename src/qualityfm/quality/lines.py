@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from qualityfm.quality.measures import extent, middle_of, share
 from qualityfm.records import Cause, ChannelKind
@@ -37,6 +37,7 @@ class Lines:
         values: Physical samples, all finite; straight lines where nothing was recorded.
         is_real: True where a usable sample was recorded.
         num_seconds: Seconds in a line, a begun one included.
+        is_beatless: True for a second in which an ECG of the same heart shows no beat; None where no ECG was asked.
     """
 
     kind: ChannelKind
@@ -46,6 +47,7 @@ class Lines:
     values: Float32[np.ndarray, "line time"]
     is_real: Bool[np.ndarray, "line time"]
     num_seconds: int
+    is_beatless: Bool[np.ndarray, "line second"] | None = None
 
     @cached_property
     def has_samples(self) -> Bool[np.ndarray, "line second"]:
@@ -76,6 +78,8 @@ class Lines:
         lowest, highest = self.extent
         low, high = np.median(lowest, axis=1), np.median(highest, axis=1)
         margin = MAX_RANGES * (high - low)
+        if self.is_beatless is not None:
+            margin[self.is_beatless.any(axis=1)] = np.inf  # after the last beat the middle second is no measure
         margin[margin <= 0] = np.inf  # flat in most seconds: nothing to compare with
         floor, ceiling = low - margin, high + margin
         if (lowest.min(axis=1) >= floor).all() and (highest.max(axis=1) <= ceiling).all():
@@ -92,12 +96,23 @@ class Judgement:
         steepness: How steep each moment is, for agreement between channels; None where no beat is expected.
         steepness_rate_hz: Samples per second of `steepness`.
         signs: The four logarithms of which motion is judged; None where it is not.
+        is_beatless: True for a second in which this ECG, or those beside this pulse, show a heart without beats; None
+            where no ECG was asked.
+        number: How many steep events every second has; None for what has no beats.
+        rise: How long its steepest slope would take to cross its range, s, over that of a usual beat.
+        sizes: Its range over the usual one.
+        is_lost: True for a second of a pulse that is lost with those beats; None for what is no pulse.
     """
 
     trusts: Trusts
     steepness: Float32[np.ndarray, "line time"] | None = None
     steepness_rate_hz: float = 0.0
     signs: Float32[np.ndarray, "line second sign"] | None = None
+    is_beatless: Bool[np.ndarray, "line second"] | None = None
+    number: Int64[np.ndarray, "line second"] | None = None
+    rise: Float32[np.ndarray, "line second"] | None = None
+    sizes: Float32[np.ndarray, "line second"] | None = None
+    is_lost: Bool[np.ndarray, "line second"] | None = None
 
 
 def prepare_lines(
@@ -108,6 +123,7 @@ def prepare_lines(
     values: Float32[np.ndarray, "line time"],
     is_real: Bool[np.ndarray, "line time"],
     num_seconds: int,
+    is_beatless: Bool[np.ndarray, "line second"] | None = None,
 ) -> Lines:
     """Return lines whose unusable samples (missing, infinite, beyond any sensor) are filled and marked."""
     with np.errstate(invalid="ignore"):
@@ -120,6 +136,7 @@ def prepare_lines(
         values=fill_missing(values, usable),
         is_real=usable,
         num_seconds=num_seconds,
+        is_beatless=is_beatless,
     )
 
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from numba import njit
 
 from qualityfm.quality.lines import Judgement
 from qualityfm.quality.measures import ROW
+from qualityfm.quality.standstill import near_seconds
 from qualityfm.records import ChannelKind
 
 #: All thresholds of this file are our own choice, docs/decisions/0004 and 0020.
@@ -23,13 +24,14 @@ MAX_DELAY_S = 2.0  # pulse transit plus what monitors delay a pulse by
 NUM_DELAYS = round(MAX_DELAY_S / STEP_S) + 1
 CLEAR_NO, CLEAR_YES = 0.10, 0.16  # best correlation over the delays; trust rises from LEAST_TRUST to 1 in between
 #: Where a segment agrees much less at one delay than its parts do at delays of their own, it drifts: more is asked.
-NUM_PARTS, DRIFTS_BELOW = 5, 0.7
-DRIFTING_NO, DRIFTING_YES = 0.18, 0.30
+NUM_PARTS, DRIFTS_BELOW = 10, 0.66
+DRIFTING_NO, DRIFTING_YES = 0.24, 0.32
 LEAST_TRUST = 0.5  # which of the two is wrong stays unknown
 MIN_QUALITY = 0.5  # a channel worse than this alone is not asked
 SURELY = 0.35  # correlation of a segment from which on each of its seconds is asked
 LOCAL_NO, LOCAL_YES = 0.1, 0.6  # a second's correlation over its segment's; trust rises in between
 STILL_SHARE = 0.2  # a second with less going on than this share of the usual is not asked
+MOSTLY = 0.2  # share of seconds without beats from which on a segment is not asked
 MIN_LENGTH_S = 10.0  # fewer beats than this holds prove nothing
 NUM_CLASSES = 64  # of sizes, in the search for the usual one
 
@@ -60,11 +62,17 @@ def agreement_trusts(
     best = {c: np.full(quality[:, 0].shape, -np.inf, np.float32) for c in (*ecgs, *pulses)}
     for e in ecgs:
         for p in pulses:
-            is_asked = is_good[:, e] & is_good[:, p]
+            stands = _stands_still(judged[p], quality[:, p].shape)
+            is_asked = is_good[:, e] & is_good[:, p] & (stands.mean(axis=1) < MOSTLY)
             if is_asked.any():
-                weaker = np.minimum(quality[:, e], quality[:, p])
+                weaker = np.where(stands, np.float32(0), np.minimum(quality[:, e], quality[:, p]))
                 _raise_trust(activity[e], activity[p], is_asked, weaker, best[e], best[p])
     return {c: np.where(np.isfinite(found), found, np.float32(1)) for c, found in best.items()}
+
+
+def _stands_still(pulse: Judgement, shape: tuple[int, ...]) -> Bool[np.ndarray, "segment second"]:
+    """Return where there are no beats to follow, or a moment before."""
+    return np.zeros(shape, bool) if pulse.is_lost is None else near_seconds(pulse.is_lost, 1)
 
 
 @njit(cache=True)

@@ -18,6 +18,7 @@ from qualityfm.quality.likeness import compare_events, oscillation_leakage
 from qualityfm.quality.lines import Judgement, Lines, Trusts, against_usual, falling
 from qualityfm.quality.measures import extent
 from qualityfm.quality.opening import Part, open_lines
+from qualityfm.quality.standstill import beatless_seconds, near_seconds
 from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause
 from qualityfm.waveform.filters import Band, split_bands
@@ -32,6 +33,7 @@ BASELINE_RATE_HZ, SHAPE_RATE_HZ = 12.0, 60.0  # at least; enough for what is lef
 QRS_REACH_S = 0.016  # a difference over twice this time answers most to QRS complexes (16 Hz)
 #: What the heart and breathing may do for free, and what more than that takes half the trust, in usual ranges.
 BASELINE_FREE, BASELINE_HALF = 0.03, 0.28  # movement of the baseline
+RUN_FREE, RUN_REACH_S = 0.35, 2  # the same so near, s, to a row of broad beats, which has a level of its own
 NOISE_FREE, NOISE_HALF = 0.001, 0.0145  # size of the noise between QRS complexes
 MOTION = MotionModel(disturbed=(2.65, 0.55, -0.7, 2.84, 8.6), is_motion=(4.3, -3.27, -1.63, -7.39))
 STEADY_LEAKAGE = (0.4, 0.5)  # an oscillation is steady below, and not above
@@ -75,21 +77,30 @@ def judge_ecg(lines: Lines) -> Judgement:
     departure = against_usual(events.departure, usual) * unsteady
     signs = motion_signs(departure, noise, opening.movement, opening.is_usable)
     weak = weak_ranges(opening.known_ranges, signs, WEAK_REACH, NOISE_RISES)
+    free = np.where(near_seconds(unsteady <= 0, RUN_REACH_S), RUN_FREE, BASELINE_FREE).astype(np.float32)
+    rise_s = rise_time(waves, ranges, lines)
     trusts = {
         Cause.FLAT: opening.flat,
         Cause.SATURATION: saturation_trust(opening.clipped),
-        Cause.BASELINE: falling(opening.movement, BASELINE_HALF, free=BASELINE_FREE),
+        Cause.BASELINE: falling(opening.movement - free, BASELINE_HALF),
         Cause.NOISE: falling(noise, NOISE_HALF, free=NOISE_FREE),
         Cause.POWER_LINE: falling(opening.mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION),
-        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, lines.has_samples),
+        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, lines.has_samples, unsteady <= 0),
         Cause.INVERTED: mirror_trust(events.num_mirrored * (unsteady > 0), events.number),
-        **timescale_trust(
-            events.number, rise_time(waves, ranges, lines), USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)
-        ),
+        **timescale_trust(events.number, rise_s, USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)),
         **amplitude_trusts(lines, ranges, weak, usual),
     }
-    return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / shape_step, signs=signs)
+    return Judgement(
+        trusts=trusts,
+        steepness=steepness,
+        steepness_rate_hz=rate_hz / shape_step,
+        signs=signs,
+        number=events.number,
+        rise=rise_s / USUAL_RISE_S,
+        sizes=against_usual(opening.known_ranges, usual),
+        is_beatless=beatless_seconds(opening.known_ranges, usual, opening.is_usable, unsteady),
+    )
 
 
 def unsteadiness(

@@ -40,8 +40,8 @@ MOTION = MotionModel(disturbed=(2.65, 0.55, -0.7, 2.84, 8.6), is_motion=(4.3, -3
 STEADY_LEAKAGE = (0.4, 0.5)  # an oscillation is steady below, and not above
 BEATING = 0.4  # range of a second that holds a beat, in usual ranges
 USUAL_RISE_S = 0.02  # time that the steepest part of a QRS complex takes to cross its range
-#: Weights of the steps of a mean beat of lead II that is upright, fitted by benchmarks/fit_polarity.py; trust falls where
-#: their sum lies between these figures below 0.
+#: Weights of the steps of a mean beat of lead II that is upright, fitted by benchmarks/fit_polarity.py; trust falls
+#: where their sum lies between these figures below 0.
 UPRIGHT_II = (0.9, 1.01, -4.23, 1.63, 1.38, -2.49, -0.23, -0.25, 5.37, -1.4, -2.09, 0.92)
 UPSIDE_DOWN = (1.5, 3.0)
 BURST_HALF = 4.0  # range of a second, in usual ranges

@@ -94,6 +94,15 @@ def sum_near(values: np.ndarray, total: np.ndarray) -> None:
 
 
 @njit(cache=True)
+def weigh(figures: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
+    """Write every line's sum of its figures times their weights."""
+    for i in range(len(sums)):
+        sums[i] = 0
+        for k in range(len(weights)):
+            sums[i] += figures[i, k] * weights[k]
+
+
+@njit(cache=True)
 def multiply_trusts(
     trusts: np.ndarray, flags: np.ndarray, limits: np.ndarray, quality: np.ndarray, causes: np.ndarray
 ) -> None:

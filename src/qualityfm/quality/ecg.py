@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
+from qualityfm.quality.by_second import weigh
 from qualityfm.quality.disturbance import (
+    MIRRORED_TRUST,
     MotionModel,
     burst_trust,
     likeness_trust,
@@ -39,6 +41,11 @@ MOTION = MotionModel(disturbed=(2.65, 0.55, -0.7, 2.84, 8.6), is_motion=(4.3, -3
 STEADY_LEAKAGE = (0.4, 0.5)  # an oscillation is steady below, and not above
 BEATING = 0.4  # range of a second that holds a beat, in usual ranges
 USUAL_RISE_S = 0.02  # time that the steepest part of a QRS complex takes to cross its range
+#: Weights of the steps of a mean beat of lead II that is upright, fitted by benchmarks/fit_polarity.py; trust falls
+#: where their sum lies between these figures below 0.
+UPRIGHT_II = (0.9, 1.01, -4.23, 1.63, 1.38, -2.49, -0.23, -0.25, 5.37, -1.4, -2.09, 0.92)
+UPSIDE_DOWN = (1.5, 3.0)
+STEADY_SHARE = 0.2  # share of steady oscillation from which on a segment is not asked
 BURST_HALF = 4.0  # range of a second, in usual ranges
 SPIKE_HALF = 0.9  # needle, in usual ranges
 WEAK_REACH = 2  # five seconds in a row: asystole, too, is named at last
@@ -87,7 +94,8 @@ def judge_ecg(lines: Lines) -> Judgement:
         Cause.POWER_LINE: falling(opening.mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION),
         Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, lines.has_samples, unsteady <= 0),
-        Cause.INVERTED: mirror_trust(events.num_mirrored * (unsteady > 0), events.number),
+        Cause.INVERTED: mirror_trust(events.num_mirrored * (unsteady > 0), events.number)
+        * polarity_trust(lines.name, events.beat, unsteady)[:, None],
         **timescale_trust(events.number, rise_s, USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)),
         **amplitude_trusts(lines, ranges, weak, usual),
     }
@@ -101,6 +109,22 @@ def judge_ecg(lines: Lines) -> Judgement:
         sizes=against_usual(opening.known_ranges, usual),
         is_beatless=beatless_seconds(opening.known_ranges, usual, opening.is_usable, unsteady),
     )
+
+
+def polarity_trust(
+    name: str, beat: Float32[np.ndarray, "line step"], unsteady: Float32[np.ndarray, "line second"]
+) -> Float32[np.ndarray, " line"]:
+    """Return the trust left by the mean beat of lead II, which is like that of other people or like its mirror image.
+
+    Of a chest lead, whose place is not known, half are like the mirror image of the others: it is not asked.
+    """
+    if name.upper().split()[-1:] not in (["II"], ["MLII"]):
+        return np.ones(len(beat), np.float32)
+    upright = np.empty(len(beat), np.float32)
+    weigh(beat, np.array(UPRIGHT_II, np.float32), upright)
+    lost = np.clip((-upright - UPSIDE_DOWN[0]) / (UPSIDE_DOWN[1] - UPSIDE_DOWN[0]), 0, 1)
+    lost[(unsteady <= 0).mean(axis=1) > STEADY_SHARE] = 0  # a fibrillation or flutter has no upright
+    return np.asarray(1 - (1 - MIRRORED_TRUST) * lost, np.float32)
 
 
 def unsteadiness(

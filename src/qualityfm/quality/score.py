@@ -22,7 +22,7 @@ from qualityfm.quality.ecg import judge_ecg
 from qualityfm.quality.faults import dropout_trust, judge_faults
 from qualityfm.quality.lines import Judgement, Lines, Trusts, prepare_lines
 from qualityfm.quality.ppg import judge_pulse
-from qualityfm.quality.standstill import excuse_silence, heart_without_beats
+from qualityfm.quality.standstill import blame_lone_silence, excuse_silence, heart_without_beats
 from qualityfm.quality.together import judge_together
 from qualityfm.quality.usable import usable_for
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind, QualityScore, Recording
@@ -161,6 +161,7 @@ def judge_channels(block: SegmentBlock, part: slice = slice(None)) -> dict[int, 
         if lines.kind is ChannelKind.ECG:
             is_beatless = heart_without_beats([judged[e] for e in judged])
     excuse_silence(judged)
+    blame_lone_silence(judged)
     return judged
 
 

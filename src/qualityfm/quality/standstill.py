@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from qualityfm.quality.lines import Judgement, Lines, highest_near, low_stretch
+from qualityfm.quality.lines import Judgement, Lines, falling, highest_near, low_stretch
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind
 
 #: All figures of this file are our own choice, docs/decisions/0035.
 SILENT = 0.25  # range of a silent second, in usual ranges
+LONE_SILENT, BEATING, LOW_HALF = 0.22, 0.4, 0.18  # a lead, another one in these seconds; takes half the trust
 SILENT_REACH = 1  # three seconds in a row: no pause of a slow heart
 LOST = 0.3  # range of a second without pulse, in usual ranges
 GOOD = GRADE_CUTS["B"]  # of a lead that shows beats
@@ -87,6 +88,25 @@ def excuse_pulse(
         near = near_seconds(is_lost, RUN_OFF_S)
         for cause in (*CAUSES_OF_BEATS, Cause.BASELINE):
             trusts[cause] = np.where(near, np.float32(1), trusts[cause])
+
+
+def blame_lone_silence(judged: Mapping[int, Judgement]) -> None:
+    """Take the trust in ECGs that are next to silent for two seconds in which another lead shows clean beats."""
+    ecgs = [found for found in judged.values() if found.sizes is not None and found.is_lost is None]
+    if len(ecgs) < 2:
+        return
+    sizes = [found.sizes for found in ecgs if found.sizes is not None]
+    is_small = [size < LONE_SILENT for size in sizes]
+    if not np.any(is_small):
+        return
+    beats = [(size > BEATING) & (trust_of(found) >= GOOD) for size, found in zip(sizes, ecgs, strict=True)]
+    for i, found in enumerate(ecgs):
+        is_alone = is_small[i] & np.any([b for j, b in enumerate(beats) if j != i], axis=0)
+        lasts = np.zeros_like(is_alone)
+        lasts[:, 1:] = is_alone[:, 1:] & is_alone[:, :-1]
+        lasts[:, :-1] |= lasts[:, 1:]
+        trust = np.where(lasts, falling(LOW_HALF / np.maximum(sizes[i], 1e-9), 1, steepness=4), np.float32(1))
+        found.trusts[Cause.LOW_AMPLITUDE] = np.minimum(found.trusts[Cause.LOW_AMPLITUDE], trust)
 
 
 def excuse_silence(judged: Mapping[int, Judgement]) -> None:

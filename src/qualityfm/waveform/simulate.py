@@ -29,6 +29,9 @@ POSSIBLE_RATE_BPM = (34.0, 160.0)
 #: Faults of the set-up last until somebody sees them: this long at least, s, or a whole recording, as often as not.
 SET_UP_WRONG, SET_UP_WRONG_S, WHOLE_SHARE = (Cause.WRONG_RATE, Cause.DISAGREEMENT, Cause.INVERTED), 60.0, 0.5
 
+#: Swapped electrodes turn leads of the limbs over, and leave that of the chest as it is.
+CHEST_LEAD = "V"
+
 #: A pulse runs off for so long after the last beat, s.
 RUN_OFF_S = 1.0
 
@@ -250,7 +253,7 @@ def _clean_signals(
     abp += 0.15 * rng.standard_normal(num_abp)
     return (
         signal("II", ChannelKind.ECG, "mV", ecg_hz, leads[0]),
-        signal("V", ChannelKind.ECG, "mV", ecg_hz, leads[1]),
+        signal(CHEST_LEAD, ChannelKind.ECG, "mV", ecg_hz, leads[1]),
         signal("PLETH", ChannelKind.PPG, "NU", ppg_hz, ppg),
         signal("ABP", ChannelKind.ABP, "mmHg", abp_hz, abp),
     )
@@ -265,7 +268,7 @@ def _with_faults(
     signals, faults, lines = [], [], []
     for channel, signal in enumerate(clean):
         line = _line(signal, beats)
-        for cause, start_s, end_s in _draw_faults(signal.kind, config, rng):
+        for cause, start_s, end_s in _draw_faults(signal, config, rng):
             rate_hz = signal.sample_rate_hz
             begin, end = round(start_s * rate_hz), min(round(end_s * rate_hz), len(line.samples))
             snr_db = rng.uniform(*(config.drift_snr_db_range if cause is Cause.BASELINE else config.snr_db_range))
@@ -300,17 +303,19 @@ def _line(signal: Signal, beats: Beats) -> Line:
 
 
 def _draw_faults(
-    kind: ChannelKind, config: SimulationConfig, rng: np.random.Generator
+    signal: Signal, config: SimulationConfig, rng: np.random.Generator
 ) -> list[tuple[Cause, float, float]]:
     """Return cause, start and end of each fault of one channel, s, in time order and apart from each other."""
     spans = _draw_spans(config, rng)
     drawn: list[tuple[Cause, float, float]] = []
-    wrong = [cause for cause in config.causes if cause in SET_UP_WRONG and can_meet(cause, kind)]
+    wrong = [cause for cause in config.causes if cause in SET_UP_WRONG and can_meet(cause, signal.kind)]
+    if signal.name == CHEST_LEAD:
+        wrong = [cause for cause in wrong if cause is not Cause.INVERTED]
     if wrong and config.faults_per_minute > 0 and rng.random() < config.set_up_probability:
         start_s, end_s = _draw_set_up_span(config.duration_s, rng)
         drawn.append((wrong[rng.integers(len(wrong))], start_s, end_s))
         spans = [span for span in spans if _is_apart(span, (start_s, end_s))]
-    passing = [cause for cause in config.causes if cause not in SET_UP_WRONG and can_meet(cause, kind)]
+    passing = [cause for cause in config.causes if cause not in SET_UP_WRONG and can_meet(cause, signal.kind)]
     for start_s, end_s in spans if passing else ():
         drawn.append((passing[rng.integers(len(passing))], start_s, end_s))
     return sorted(drawn, key=lambda fault: fault[1])

@@ -92,6 +92,17 @@ def sum_near(values: np.ndarray, total: np.ndarray) -> None:
 
 
 @njit(cache=True)
+def blend_powers(values: np.ndarray, share_beside: float, blended: np.ndarray) -> None:
+    """Write the size of every second's power mixed with a share of that of each second beside it."""
+    last = values.shape[1] - 1
+    beside = np.float32(share_beside)
+    for i in range(values.shape[0]):
+        for s in range(last + 1):
+            around = values[i, max(s - 1, 0)] ** 2 + values[i, min(s + 1, last)] ** 2
+            blended[i, s] = np.sqrt((1 - 2 * beside) * values[i, s] ** 2 + beside * around)
+
+
+@njit(cache=True)
 def multiply_trusts(
     trusts: np.ndarray, flags: np.ndarray, limits: np.ndarray, quality: np.ndarray, causes: np.ndarray
 ) -> None:

@@ -11,7 +11,7 @@ from qualityfm.quality.agreement import NUM_DELAYS, STEP_S, activity_steps, best
 from qualityfm.quality.by_second import find_low_stretch
 from qualityfm.quality.lines import Judgement
 from qualityfm.quality.measures import quiet_level
-from qualityfm.quality.resting import share_of_expected, sum_resting
+from qualityfm.quality.resting import NEVER, share_of_expected, sum_resting
 from qualityfm.quality.timescale import LASTS_RANK, LASTS_S, timescale_trust
 from qualityfm.records import Cause
 
@@ -31,6 +31,8 @@ def resting_plainly(line, is_known, tolerance, distance, flat_length, clipped_le
             end += 1
         if end - begin >= flat_length:
             marks[0, begin:end] = 1
+            is_at_end = not line[is_known].min() + tolerance < line[begin] < line[is_known].max() - tolerance
+            marks[1, begin:end] = is_at_end and np.ptp(line[is_known]) > distance
         sides = [line[k] > line[begin] for k in (begin - 1, end) if 0 <= k < len(line)]
         is_far = abs(line[begin] - median) > distance
         if end - begin >= clipped_length and is_far and (len(sides) < 2 or sides[0] == sides[1]):
@@ -47,7 +49,8 @@ def test_resting_samples_are_those_of_runs_followed_one_by_one(seed):
     is_known = rng.random(len(line)) > rng.choice([0.0, 0.02])
     tolerance, distance = np.float32(rng.choice([0.0, 0.13, 0.3])), np.float32(0.6)
     shares = np.zeros((2, 1, NUM_SECONDS), np.float32)
-    sum_resting(line[None], is_known[None], EDGES, np.array([tolerance]), np.array([distance]), 8, 25, 6, shares)
+    limits = np.array([tolerance]), np.array([distance])
+    sum_resting(line[None], is_known[None], EDGES, *limits, 8, 25, 6, limits[1], NEVER, 0, shares)
     np.testing.assert_allclose(shares[:, 0], resting_plainly(line, is_known, tolerance, distance, 25, 6), atol=1e-6)
 
 

@@ -30,13 +30,15 @@ def mark_usable(values: np.ndarray, is_real: np.ndarray, largest: float, is_usab
 
 
 @njit(cache=True)
-def find_limits(lowest: np.ndarray, highest: np.ndarray, max_ranges: float, limits: np.ndarray) -> bool:
+def find_limits(
+    lowest: np.ndarray, highest: np.ndarray, max_ranges: float, is_free: np.ndarray, limits: np.ndarray
+) -> bool:
     """Write how low and how high each line may go, from its middle seconds; return whether all stay within."""
     is_inside = True
     for i in range(lowest.shape[0]):
         low, high = np.float32(np.median(lowest[i])), np.float32(np.median(highest[i]))
         margin = np.float32(max_ranges) * (high - low)
-        if margin <= 0:
+        if margin <= 0 or is_free[i]:
             margin = np.float32(np.inf)  # flat in most seconds: nothing to compare with
         limits[0, i], limits[1, i] = low - margin, high + margin
         for s in range(lowest.shape[1]):

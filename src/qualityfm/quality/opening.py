@@ -11,6 +11,7 @@ from qualityfm.quality.disturbance import baseline_movement, quiet_size, without
 from qualityfm.quality.faults import find_resting, flat_trust, mains_level
 from qualityfm.quality.lines import Lines, usual_range
 from qualityfm.quality.measures import extent
+from qualityfm.quality.standstill import usual_without_beats
 
 #: Seconds of living signal from which the usual range is taken, at least. Our own choice, docs/decisions/0021.
 LEAST_LIVING = 3
@@ -90,6 +91,12 @@ def open_lines(
     resting, clipped = find_resting(lines, whole_range)
     flat = flat_trust(resting, whole_range)
     is_usable = lines.has_samples & (flat > 0.5)
+    is_stopped = np.zeros((len(ranges), 1), bool)
+    if lines.is_beatless is not None:
+        is_beating = is_usable & ~lines.is_beatless
+        is_stopped = np.asarray(lines.is_beatless.any(axis=1, keepdims=True))
+        is_stopped &= is_beating.sum(axis=1, keepdims=True) < LEAST_LIVING
+        is_usable = np.where(is_stopped, is_usable, is_beating)
     level = quiet_size(lines, fast, np.ones((len(ranges), 1), np.float32), noise_hz)
     is_living = is_usable & (level < drowned * ranges)
     is_drowned = is_living.sum(axis=1, keepdims=True) < LEAST_LIVING
@@ -97,6 +104,8 @@ def open_lines(
     # it, the pulse before would be a giant, and the last digit a storm.
     is_usable = np.where(is_drowned, is_usable, is_living)
     usual = usual_range(ranges, is_usable)
+    if is_stopped.any():
+        usual = np.where(is_stopped, usual_without_beats(lines, usual), usual)
     quiet = level / np.maximum(usual, 1e-9)
     mains = mains_level(lines, fast, quiet, usual)
     return Opening(

@@ -16,6 +16,7 @@ from qualityfm.quality.likeness import compare_events
 from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, highest_near, low_stretch, lowest_near
 from qualityfm.quality.measures import extent
 from qualityfm.quality.opening import Part, open_lines
+from qualityfm.quality.standstill import excuse_pulse, lost_seconds
 from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.waveform.filters import Band, split_bands
@@ -98,7 +99,19 @@ def judge_pulse(lines: Lines) -> Judgement:
         Cause.INVERTED: np.maximum(inverted_trust(falls, rises), ranges < BEATING * usual).astype(np.float32),
         **timescale_trust(events.number, rise_s, USUAL_RISE_S[lines.kind], ranges > BEATING * usual),
     }
-    return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / pulse_step, signs=signs)
+    is_lost = lost_seconds(lines, ranges, usual)
+    excuse_pulse(trusts, is_lost)
+    return Judgement(
+        trusts=trusts,
+        steepness=steepness,
+        steepness_rate_hz=rate_hz / pulse_step,
+        signs=signs,
+        number=events.number,
+        rise=rise_s / USUAL_RISE_S[lines.kind],
+        sizes=against_usual(opening.known_ranges, usual),
+        is_beatless=lines.is_beatless,
+        is_lost=is_lost,
+    )
 
 
 def pulse_slope(pulse: Float32[np.ndarray, "line time"], sample_rate_hz: float) -> Float32[np.ndarray, "line time"]:

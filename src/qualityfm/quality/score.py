@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt16
 
-from qualityfm.quality.agreement import agreement_trusts
 from qualityfm.quality.by_second import multiply_trusts
 from qualityfm.quality.ecg import judge_ecg
 from qualityfm.quality.faults import dropout_trust, judge_faults
 from qualityfm.quality.lines import Judgement, Lines, Trusts, prepare_lines
 from qualityfm.quality.ppg import judge_pulse
+from qualityfm.quality.standstill import blame_lone_silence, excuse_silence, heart_without_beats
+from qualityfm.quality.together import judge_together
 from qualityfm.quality.usable import usable_for
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind, QualityScore, Recording
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_blocks
@@ -122,9 +123,10 @@ def _score_part(
     judged = judge_channels(block, part)
     for c, judgement in judged.items():
         quality[:, c], causes[:, c] = _combine(judgement.trusts, config.channels[c])
-    for c, trust in agreement_trusts(config.channels, judged, quality).items():
-        quality[:, c] *= trust
-        causes[:, c] |= np.where(trust < CAUSE_BELOW, int(Cause.DISAGREEMENT), 0).astype(np.uint16)
+    for c, trusts in judge_together(config.channels, judged, quality).items():
+        for cause, trust in trusts.items():
+            quality[:, c] *= trust
+            causes[:, c] |= np.where(trust < CAUSE_BELOW, int(cause), 0).astype(np.uint16)
     return quality, causes
 
 
@@ -141,19 +143,27 @@ def judge_channels(block: SegmentBlock, part: slice = slice(None)) -> dict[int, 
     config, judged = block.config, {}
     sample_s = np.arange(block.values.shape[2]) / config.sample_rate_hz
     is_expected = sample_s < block.length_s[part, None] - 0.5 / config.sample_rate_hz
-    for c, name in enumerate(block.names):
-        if name is not None:
-            lines = prepare_lines(
-                config.channels[c],
-                name,
-                block.units[c],
-                config.sample_rate_hz,
-                block.values[part, c],
-                block.is_real[part, c],
-                config.num_seconds,
-            )
-            found = INDICES.get(lines.kind, judge_faults)(lines)
-            judged[c] = replace(found, trusts={Cause.DROPOUT: dropout_trust(lines, is_expected), **found.trusts})
+    is_beatless = None
+    for c in sorted(range(len(block.names)), key=lambda c: config.channels[c] is not ChannelKind.ECG):
+        name = block.names[c]
+        if name is None:
+            continue
+        lines = prepare_lines(
+            config.channels[c],
+            name,
+            block.units[c],
+            config.sample_rate_hz,
+            block.values[part, c],
+            block.is_real[part, c],
+            config.num_seconds,
+            None if config.channels[c] is ChannelKind.ECG else is_beatless,
+        )
+        found = INDICES.get(lines.kind, judge_faults)(lines)
+        judged[c] = replace(found, trusts={Cause.DROPOUT: dropout_trust(lines, is_expected), **found.trusts})
+        if lines.kind is ChannelKind.ECG:
+            is_beatless = heart_without_beats([judged[e] for e in judged])
+    excuse_silence(judged)
+    blame_lone_silence(judged)
     return judged
 
 

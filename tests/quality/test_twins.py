@@ -11,7 +11,7 @@ from qualityfm.quality.agreement import NUM_DELAYS, STEP_S, activity_steps, best
 from qualityfm.quality.by_second import find_low_stretch
 from qualityfm.quality.lines import Judgement
 from qualityfm.quality.measures import quiet_level
-from qualityfm.quality.resting import share_of_expected, sum_resting
+from qualityfm.quality.resting import NEVER, share_of_expected, sum_resting
 from qualityfm.quality.timescale import LASTS_RANK, LASTS_S, timescale_trust
 from qualityfm.records import Cause
 
@@ -73,7 +73,7 @@ def test_resting_samples_are_those_of_runs_followed_one_by_one(seed):
     tolerance, distance = np.float32(rng.choice([0.0, 0.13, 0.3])), np.float32(0.6)
     shares = np.zeros((2, 1, NUM_SECONDS), np.float32)
     levels = (np.array([tolerance]), np.array([distance]))
-    sum_resting(line[None], is_known[None], EDGES, *levels, 8, 25, 6, levels[1], 0, 0, shares)
+    sum_resting(line[None], is_known[None], EDGES, *levels, 8, 25, 6, levels[1], NEVER, 0, shares)
     np.testing.assert_allclose(shares[:, 0], resting_plainly(line, is_known, tolerance, distance, 25, 6), atol=1e-6)
 
 

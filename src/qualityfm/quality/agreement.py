@@ -59,20 +59,21 @@ def agreement_trusts(
         return {}
     is_good = quality.mean(axis=2) >= MIN_QUALITY
     activity = {c: activity_steps(judged[c]) for c in (*ecgs, *pulses) if is_good[:, c].any()}
+    stands = {p: _stands_still(judged[p], quality[:, p].shape) for p in pulses}
     best = {c: np.full(quality[:, 0].shape, -np.inf, np.float32) for c in (*ecgs, *pulses)}
     for e in ecgs:
         for p in pulses:
-            stands = _stands_still(judged[p], quality[:, p].shape)
-            is_asked = is_good[:, e] & is_good[:, p] & (stands.mean(axis=1) < MOSTLY)
+            is_asked = is_good[:, e] & is_good[:, p] & (stands[p].mean(axis=1) < MOSTLY)
             if is_asked.any():
-                weaker = np.where(stands, np.float32(0), np.minimum(quality[:, e], quality[:, p]))
-                _raise_trust(activity[e], activity[p], is_asked, weaker, best[e], best[p])
+                is_weak = (np.minimum(quality[:, e], quality[:, p]) < MIN_QUALITY) | stands[p]
+                _raise_trust(activity[e], activity[p], is_asked, is_weak, best[e], best[p])
     return {c: np.where(np.isfinite(found), found, np.float32(1)) for c, found in best.items()}
 
 
 def _stands_still(pulse: Judgement, shape: tuple[int, ...]) -> Bool[np.ndarray, "segment second"]:
     """Return where there are no beats to follow, or a moment before."""
-    return np.zeros(shape, bool) if pulse.is_lost is None else near_seconds(pulse.is_lost, 1)
+    is_lost = pulse.is_lost
+    return np.zeros(shape, bool) if is_lost is None or not is_lost.any() else near_seconds(is_lost, 1)
 
 
 @njit(cache=True)
@@ -80,12 +81,12 @@ def _raise_trust(
     ecg: np.ndarray,
     pulse: np.ndarray,
     is_asked: np.ndarray,
-    weaker: np.ndarray,
+    is_weak: np.ndarray,
     best_of_ecg: np.ndarray,
     best_of_pulse: np.ndarray,
 ) -> None:
     """Raise the trust in two channels to what their agreement gives them, segment by segment."""
-    num_seconds = weaker.shape[1]
+    num_seconds = is_weak.shape[1]
     share, spread = np.empty(num_seconds, np.float32), np.empty(num_seconds, np.float32)
     for i in range(len(ecg)):
         if not is_asked[i]:
@@ -96,8 +97,8 @@ def _raise_trust(
         still = np.float32(STILL_SHARE) * np.float32(np.median(spread))
         for s in range(num_seconds):
             trust = whole
-            # A pause agrees with anything, and what is bad by itself has causes of its own.
-            if together >= SURELY and spread[s] >= still and weaker[i, s] >= MIN_QUALITY:
+            # A pause agrees with anything; what is bad by itself has causes of its own, what stands still no beats.
+            if together >= SURELY and spread[s] >= still and not is_weak[i, s]:
                 certainty = (share[s] / max(together, 1e-9) - LOCAL_NO) / (LOCAL_YES - LOCAL_NO)
                 trust *= LEAST_TRUST + (1 - LEAST_TRUST) * min(max(certainty, 0.0), 1.0)
             best_of_ecg[i, s] = max(best_of_ecg[i, s], np.float32(trust))

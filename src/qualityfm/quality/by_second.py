@@ -65,6 +65,21 @@ def spread_lowest(values: np.ndarray, spread: np.ndarray) -> None:
 
 
 @njit(cache=True)
+def spread_marks(is_marked: np.ndarray, reach: int, is_near: np.ndarray) -> None:
+    """Mark every second that is marked or no more than `reach` seconds from one that is."""
+    num_seconds = is_marked.shape[1]
+    for i in range(is_marked.shape[0]):
+        last = -reach - 1
+        for s in range(num_seconds):
+            is_near[i, s] = False
+            if is_marked[i, s]:
+                for k in range(max(last + 1, s - reach, 0), s):
+                    is_near[i, k] = True
+                last = s
+            is_near[i, s] = s - last <= reach
+
+
+@njit(cache=True)
 def find_low_stretch(values: np.ndarray, reach: int, lowest: np.ndarray) -> None:
     """Write the highest value in the lowest stretch of 2 * reach + 1 seconds that holds each second."""
     num_seconds = values.shape[1]
@@ -100,6 +115,17 @@ def weigh(figures: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
         sums[i] = 0
         for k in range(len(weights)):
             sums[i] += figures[i, k] * weights[k]
+
+
+@njit(cache=True)
+def blend_powers(values: np.ndarray, share_beside: float, blended: np.ndarray) -> None:
+    """Write the size of every second's power mixed with a share of that of each second beside it."""
+    last = values.shape[1] - 1
+    beside = np.float32(share_beside)
+    for i in range(values.shape[0]):
+        for s in range(last + 1):
+            around = values[i, max(s - 1, 0)] ** 2 + values[i, min(s + 1, last)] ** 2
+            blended[i, s] = np.sqrt((1 - 2 * beside) * values[i, s] ** 2 + beside * around)
 
 
 @njit(cache=True)

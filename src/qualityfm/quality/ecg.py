@@ -13,6 +13,7 @@ from qualityfm.quality.disturbance import (
     likeness_trust,
     mirror_trust,
     motion_signs,
+    spread_noise,
     weak_ranges,
 )
 from qualityfm.quality.faults import MAINS_HALF, saturation_trust, spike_trust
@@ -34,10 +35,10 @@ NOISE_HZ = 20.0  # above this an ECG has little but the QRS complexes themselves
 BASELINE_RATE_HZ, SHAPE_RATE_HZ = 12.0, 60.0  # at least; enough for what is left in these bands
 QRS_REACH_S = 0.016  # a difference over twice this time answers most to QRS complexes (16 Hz)
 #: What the heart and breathing may do for free, and what more than that takes half the trust, in usual ranges.
-BASELINE_FREE, BASELINE_HALF = 0.03, 0.28  # movement of the baseline
+BASELINE_FREE, BASELINE_HALF = 0.03, 0.2  # movement of the baseline, docs/decisions/0036
 RUN_FREE, RUN_REACH_S = 0.35, 2  # the same so near, s, to a row of broad beats, which has a level of its own
 NOISE_FREE, NOISE_HALF = 0.001, 0.0145  # size of the noise between QRS complexes
-MOTION = MotionModel(disturbed=(2.65, 0.55, -0.7, 2.84, 8.6), is_motion=(4.3, -3.27, -1.63, -7.39))
+MOTION = MotionModel(disturbed=(2.65, 0.55, -0.7, 2.84, 8.6), is_motion=(4.3, -3.27, -1.63, -7.39), free=0.05)
 STEADY_LEAKAGE = (0.4, 0.5)  # an oscillation is steady below, and not above
 BEATING = 0.4  # range of a second that holds a beat, in usual ranges
 USUAL_RISE_S = 0.02  # time that the steepest part of a QRS complex takes to cross its range
@@ -84,13 +85,13 @@ def judge_ecg(lines: Lines) -> Judgement:
     departure = against_usual(events.departure, usual) * unsteady
     signs = motion_signs(departure, noise, opening.movement, opening.is_usable)
     weak = weak_ranges(opening.known_ranges, signs, WEAK_REACH, NOISE_RISES)
-    free = np.where(near_seconds(unsteady <= 0, RUN_REACH_S), RUN_FREE, BASELINE_FREE).astype(np.float32)
+    free = np.where(near_seconds(unsteady <= 0, RUN_REACH_S), np.float32(RUN_FREE), np.float32(BASELINE_FREE))
     rise_s = rise_time(waves, ranges, lines)
     trusts = {
         Cause.FLAT: opening.flat,
         Cause.SATURATION: saturation_trust(opening.clipped),
         Cause.BASELINE: falling(opening.movement - free, BASELINE_HALF),
-        Cause.NOISE: falling(noise, NOISE_HALF, free=NOISE_FREE),
+        Cause.NOISE: falling(spread_noise(noise), NOISE_HALF, free=NOISE_FREE),
         Cause.POWER_LINE: falling(opening.mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION),
         Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, lines.has_samples, unsteady <= 0),

@@ -15,7 +15,7 @@ from qualityfm.quality.measures import (
     needle_heights,
     second_edges,
 )
-from qualityfm.quality.resting import share_of_expected, sum_resting
+from qualityfm.quality.resting import NEVER, share_of_expected, sum_resting
 from qualityfm.records import Cause, ChannelKind
 
 #: All thresholds of this file are our own choice, docs/decisions/0004 and 0020.
@@ -157,7 +157,7 @@ def find_resting(
             max(3, round(FLAT_S * lines.sample_rate_hz)),
             max(4, round(CLIPPED_S * lines.sample_rate_hz)),
             np.float32(REPEATED_DISTANCE) * usual[:, 0],
-            max(4, round(REPEATED_S * lines.sample_rate_hz)) if lines.kind in PULSES else 0,
+            max(4, round(REPEATED_S * lines.sample_rate_hz)) if lines.kind in PULSES else NEVER,
             round(REPEATED_WITHIN_S * lines.sample_rate_hz),
             shares,
         )

@@ -25,6 +25,10 @@ def share_of_expected(is_real: np.ndarray, is_expected: np.ndarray, starts: np.n
             shares[i, s] = num_real / max(num_expected, 1)
 
 
+#: Length of a repeated rest that is not looked for.
+NEVER = 0
+
+
 @njit(cache=True)
 def sum_resting(
     values: np.ndarray,
@@ -44,7 +48,7 @@ def sum_resting(
 
     A run is what stays within the tolerance of its first sample. Clipped is a run beyond the distance from the line's
     median (of every `median_step`-th sample) that the line enters and leaves at one side, a flat run at an end of the
-    range of a line that moves, and two rests in a row at one level, if rests of `repeated_length` are asked for at all.
+    range of a line that moves, and two rests in a row at one level: `repeated_length` is `NEVER` where none are sought.
     """
     is_clipped = np.zeros(values.shape[1], np.bool_)
     for i in range(values.shape[0]):
@@ -62,7 +66,7 @@ def sum_resting(
             shares[0, i],
             is_clipped,
         )
-        if repeated_length > 0:
+        if repeated_length != NEVER:
             is_any |= _mark_repeated(
                 line, tolerance[i], median, repeated_distance[i], repeated_length, repeated_within, is_clipped
             )

@@ -30,8 +30,10 @@ from qualityfm.segments import SegmentBlock, SegmentConfig, cut_blocks
 
 #: A trust below this is named as a cause: the second is worse than grade B for this reason alone.
 CAUSE_BELOW = GRADE_CUTS["B"]
-#: Where else it is named: breathing and broad beats move a baseline too. Our own choice, docs/decisions/0020.
-CAUSES_BELOW = {Cause.BASELINE: 0.6}
+#: Where else it is named: breathing and broad beats move a baseline too. An ECG's trust falls faster than it is named.
+#: Our own choice, docs/decisions/0020 and 0036.
+BASELINE_BELOW = {ChannelKind.ECG: 0.43}
+BASELINE_BELOW_ELSE = 0.6
 
 #: A second with less of it recorded and moving has no other cause than these: what else is in it is a remnant. A
 #: pinned trace and a flushed pressure rest where they should not.
@@ -120,7 +122,7 @@ def _score_part(
     quality, causes = np.zeros(shape, np.float32), np.full(shape, int(Cause.ABSENT), np.uint16)
     judged = judge_channels(block, part)
     for c, judgement in judged.items():
-        quality[:, c], causes[:, c] = _combine(judgement.trusts)
+        quality[:, c], causes[:, c] = _combine(judgement.trusts, config.channels[c])
     for c, trusts in judge_together(config.channels, judged, quality).items():
         for cause, trust in trusts.items():
             quality[:, c] *= trust
@@ -165,7 +167,9 @@ def judge_channels(block: SegmentBlock, part: slice = slice(None)) -> dict[int, 
     return judged
 
 
-def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16[np.ndarray, "line second"]]:
+def _combine(
+    trusts: Trusts, kind: ChannelKind
+) -> tuple[Float32[np.ndarray, "line second"], UInt16[np.ndarray, "line second"]]:
     """Return the product of all trusts and the causes whose trust alone is below grade B.
 
     A second without any sample has the cause dropout alone, one that is next to empty or at rest only what empties it
@@ -174,7 +178,7 @@ def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16
     present = trusts[Cause.DROPOUT]
     quality, causes = np.empty(present.shape, np.float32), np.empty(present.shape, np.uint16)
     table = np.concatenate(list(trusts.values())).reshape(len(trusts), *present.shape)
-    multiply_trusts(table, *_flags_and_limits(tuple(trusts)), quality, causes)
+    multiply_trusts(table, *_flags_and_limits(tuple(trusts), kind), quality, causes)
     if present.min(initial=1) <= REST_BELOW or trusts[Cause.FLAT].min(initial=1) <= REST_BELOW:
         causes[np.minimum(present, trusts[Cause.FLAT]) < REST_BELOW] &= np.uint16(CAUSES_AT_REST)
         causes[present <= 0] = int(Cause.DROPOUT)
@@ -182,10 +186,13 @@ def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16
 
 
 @lru_cache(maxsize=16)
-def _flags_and_limits(causes: tuple[Cause, ...]) -> tuple[UInt16[np.ndarray, " cause"], Float32[np.ndarray, " cause"]]:
+def _flags_and_limits(
+    causes: tuple[Cause, ...], kind: ChannelKind
+) -> tuple[UInt16[np.ndarray, " cause"], Float32[np.ndarray, " cause"]]:
     """Return the flag of each cause, and the trust below which it is named."""
+    below = {Cause.BASELINE: BASELINE_BELOW.get(kind, BASELINE_BELOW_ELSE)}
     flags = np.array([int(cause) for cause in causes], np.uint16)
-    return flags, np.array([CAUSES_BELOW.get(cause, CAUSE_BELOW) for cause in causes], np.float32)
+    return flags, np.array([below.get(cause, CAUSE_BELOW) for cause in causes], np.float32)
 
 
 def joint_quality(

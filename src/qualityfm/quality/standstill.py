@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from qualityfm.quality.lines import Judgement, Lines, falling, highest_near, low_stretch
+from qualityfm.quality.by_second import spread_marks
+from qualityfm.quality.lines import Judgement, Lines, falling, low_stretch
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind
 
 #: All figures of this file are our own choice, docs/decisions/0035.
@@ -42,7 +43,7 @@ def beatless_seconds(
 def heart_without_beats(ecgs: Sequence[Judgement]) -> Bool[np.ndarray, "line second"] | None:
     """Return where some ECG shows no beats and no good one shows any; None where they beat all the time."""
     shown = [ecg.is_beatless for ecg in ecgs if ecg.is_beatless is not None]
-    if not np.any(shown):
+    if not any(beatless.any() for beatless in shown):
         return None
     is_good = [trust_of(ecg) >= GOOD for ecg in ecgs if ecg.is_beatless is not None]
     is_beating = [good & ~near_seconds(beatless, NEAR_S) for good, beatless in zip(is_good, shown, strict=True)]
@@ -74,10 +75,9 @@ def lost_seconds(
 
 def near_seconds(is_marked: Bool[np.ndarray, "line second"], seconds: int) -> Bool[np.ndarray, "line second"]:
     """Return marked seconds and those around them."""
-    near = is_marked.astype(np.float32)
-    for _ in range(seconds):
-        near = highest_near(near)
-    return np.asarray(near > 0)
+    is_near = np.empty(is_marked.shape, bool)
+    spread_marks(is_marked, seconds, is_near)
+    return is_near
 
 
 def excuse_pulse(
@@ -97,7 +97,7 @@ def blame_lone_silence(judged: Mapping[int, Judgement]) -> None:
         return
     sizes = [found.sizes for found in ecgs if found.sizes is not None]
     is_small = [size < LONE_SILENT for size in sizes]
-    if not np.any(is_small):
+    if not any(small.any() for small in is_small):
         return
     beats = [(size > BEATING) & (trust_of(found) >= GOOD) for size, found in zip(sizes, ecgs, strict=True)]
     for i, found in enumerate(ecgs):

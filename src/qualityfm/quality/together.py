@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float32
+from numba import njit
 
 from qualityfm.quality.agreement import MIN_LENGTH_S, MIN_QUALITY, agreement_trusts
 from qualityfm.quality.disturbance import LEAST_DEPARTURE
@@ -61,74 +62,82 @@ def _run_wrong(
     agreement: Mapping[int, Float32[np.ndarray, "segment second"]],
 ) -> Bool[np.ndarray, "slot segment"]:
     """Return which slots run too fast or too slow."""
-    is_asked = _asked_seconds([judged[c] for c in slots])
-    is_long = is_asked.sum(axis=1) >= MIN_LENGTH_S
-    beats = _beats([judged[c] for c in slots], is_asked)
-    is_good = (quality[:, slots].mean(axis=2) >= MIN_QUALITY).T
-    mean_trust = np.array([agreement[c].mean(axis=1) if c in agreement else np.ones(len(quality)) for c in slots])
-    agrees, disagrees = is_good & (mean_trust >= AGREES), mean_trust < DISAGREES
-    is_wrong = np.zeros(is_good.shape, bool)
-    for i, c in enumerate(slots):
-        others = np.delete(np.arange(len(slots)), i)
-        is_outvoted = agrees[others].any(axis=0) & disagrees[i]
-        witnesses = np.where(is_outvoted, agrees[others], is_good[others])
-        apart, spread = _apart(beats[i], beats[others], witnesses)
-        is_wrong[i] = is_long & is_outvoted & (np.abs(apart) >= OTHER_LOG2)
-        is_sure = (witnesses.sum(axis=0) > 1) & (spread <= ALIKE_LOG2)
-        is_far = is_sure & ((apart <= -FEWER_LOG2) | (apart >= MORE_LOG2))
-        is_doubtful = disagrees[i] & (np.abs(apart) >= OTHER_LOG2)
-        asked = np.flatnonzero(is_long & ~is_wrong[i] & (is_far | is_doubtful))
-        if len(asked):
-            is_wrong[i, asked] = _has_wrong_shape(judged[c], asked, apart[asked], is_far[asked], is_doubtful[asked])
-    return is_wrong
-
-
-def _has_wrong_shape(
-    judgement: Judgement,
-    asked: Int64[np.ndarray, " segment"],
-    apart: Float[np.ndarray, " segment"],
-    is_far: Bool[np.ndarray, " segment"],
-    is_doubtful: Bool[np.ndarray, " segment"],
-) -> Bool[np.ndarray, " segment"]:
-    """Return which segments' beats are as much too steep or too flat as they are too many or too few."""
-    assert judgement.rise is not None
-    assert judgement.signs is not None
-    shape = -np.sign(apart) * np.log2(np.maximum(np.median(judgement.rise[asked], axis=1), 1e-6))
-    departure = np.exp(np.median(judgement.signs[asked, :, 0], axis=1)) - LEAST_DEPARTURE
-    far = np.abs(apart)
-    needed = np.where(far >= VERY_FAR_LOG2, VERY_FAR_SHAPE_LOG2, SHAPE_LOG2)
-    is_sure = is_far & (shape >= needed) & (departure <= ALIKE_DEPARTURE)
-    is_likely = is_doubtful & (shape >= np.maximum(DOUBTFUL_SHAPE_LOG2, far / 2))
-    return np.asarray((is_sure | is_likely) & (shape < NO_SHAPE_LOG2))
-
-
-def _asked_seconds(judgements: Sequence[Judgement]) -> Bool[np.ndarray, "segment second"]:
-    """Return the seconds in which every channel was recorded and the heart beats."""
-    is_asked = np.all([found.trusts[Cause.DROPOUT] > 0.5 for found in judgements], axis=0)
+    judgements = [judged[c] for c in slots]
+    is_asked = np.minimum.reduce([found.trusts[Cause.DROPOUT] for found in judgements]) > 0.5
     for found in judgements:
         if found.is_beatless is not None:
             is_asked &= ~found.is_beatless
-    return np.asarray(is_asked)
+    whole = np.ones(is_asked.shape, np.float32)
+    is_wrong = np.zeros((len(slots), len(quality)), bool)
+    _find_wrong(
+        is_asked,
+        np.array([found.number for found in judgements]),
+        np.array([found.rise for found in judgements]),
+        np.array([found.signs[..., 0] for found in judgements if found.signs is not None]),
+        np.array([quality[:, c] for c in slots]),
+        np.array([agreement.get(c, whole) for c in slots]),
+        is_wrong,
+    )
+    return is_wrong
 
 
-def _beats(
-    judgements: Sequence[Judgement], is_asked: Bool[np.ndarray, "segment second"]
-) -> Float[np.ndarray, "slot segment"]:
-    """Return logarithms of the beats a second."""
-    seconds = np.maximum(is_asked.sum(axis=1), 1)
-    beats = np.array([(found.number * is_asked).sum(axis=1) / seconds for found in judgements])
-    return np.asarray(np.log2(np.maximum(beats, 1 / is_asked.shape[1])))
+@njit(cache=True)
+def _find_wrong(
+    is_asked: np.ndarray,
+    number: np.ndarray,
+    rise: np.ndarray,
+    departure: np.ndarray,
+    quality: np.ndarray,
+    agreement: np.ndarray,
+    is_wrong: np.ndarray,
+) -> None:
+    """Mark the slots that run wrong, segment by segment; only where all were recorded and the heart beats is asked."""
+    num_slots, num_segments, num_seconds = number.shape
+    beats, known = np.zeros(num_slots), np.zeros(num_slots)
+    is_good, agrees, disagrees = np.zeros((3, num_slots), np.bool_)
+    for i in range(num_segments):
+        asked_s = np.sum(is_asked[i])
+        if asked_s < MIN_LENGTH_S:
+            continue
+        for c in range(num_slots):
+            beats[c] = np.log2(max(np.sum(number[c, i] * is_asked[i]) / asked_s, 1 / num_seconds))
+            is_good[c] = quality[c, i].mean() >= MIN_QUALITY
+            trust = agreement[c, i].mean()
+            agrees[c], disagrees[c] = is_good[c] and trust >= AGREES, trust < DISAGREES
+        for c in range(num_slots):
+            is_outvoted = disagrees[c] and np.any(agrees)  # itself it is none that agrees
+            num_witnesses = _witnesses(beats, agrees if is_outvoted else is_good, c, known)
+            if num_witnesses == 0:
+                continue
+            last = num_witnesses - 1
+            apart = beats[c] - (known[last // 2] + known[(last + 1) // 2]) / 2
+            is_doubtful = disagrees[c] and abs(apart) >= OTHER_LOG2
+            is_sure = num_witnesses > 1 and known[last] - known[0] <= ALIKE_LOG2
+            is_far = is_sure and (apart <= -FEWER_LOG2 or apart >= MORE_LOG2)
+            if is_outvoted and is_doubtful:
+                is_wrong[c, i] = True
+            elif is_far or is_doubtful:
+                is_wrong[c, i] = _has_wrong_shape(rise[c, i], departure[c, i], apart, is_far, is_doubtful)
 
 
-def _apart(
-    beats: Float[np.ndarray, " segment"],
-    others: Float[np.ndarray, "slot segment"],
-    is_witness: Bool[np.ndarray, "slot segment"],
-) -> tuple[Float[np.ndarray, " segment"], Float[np.ndarray, " segment"]]:
-    """Return how far a logarithm is from the middle of those of the witnesses, and how far these are spread; or 0."""
-    known = np.sort(np.where(is_witness, others, np.inf), axis=0)
-    number = is_witness.sum(axis=0)
-    last, every = np.maximum(number - 1, 0), np.arange(known.shape[1])
-    middle = np.where(number > 0, (known[last // 2, every] + known[(last + 1) // 2, every]) / 2, beats)
-    spread = np.where(number > 0, known[last, every], 0) - np.where(number > 0, known[0], 0)
-    return np.asarray(beats - middle), np.asarray(spread)
+@njit(cache=True)
+def _witnesses(beats: np.ndarray, is_witness: np.ndarray, slot: int, known: np.ndarray) -> int:
+    """Write the beats of the other slots that are witnesses, in order; return how many there are."""
+    count = 0
+    for c in range(len(beats)):
+        if c != slot and is_witness[c]:
+            known[count] = beats[c]
+            count += 1
+    known[:count].sort()
+    return count
+
+
+@njit(cache=True)
+def _has_wrong_shape(rise: np.ndarray, departure: np.ndarray, apart: float, is_far: bool, is_doubtful: bool) -> bool:
+    """Return whether beats are as much too steep or too flat as they are too many or too few."""
+    shape, far = -np.sign(apart) * np.log2(max(np.median(rise), 1e-6)), abs(apart)
+    needed = VERY_FAR_SHAPE_LOG2 if far >= VERY_FAR_LOG2 else SHAPE_LOG2
+    is_alike = np.exp(np.median(departure)) - LEAST_DEPARTURE <= ALIKE_DEPARTURE
+    is_sure = is_far and shape >= needed and is_alike
+    is_likely = is_doubtful and shape >= max(DOUBTFUL_SHAPE_LOG2, far / 2)
+    return bool((is_sure or is_likely) and shape < NO_SHAPE_LOG2)

@@ -1,5 +1,7 @@
 """Causes that need more than one second to be seen: hum, motion, inversion, gain, time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,13 @@ def test_an_ecg_turned_over_for_a_while_is_named_inverted_there(make_block, ecg)
     causes = causes_of(make_block, ecg)
     assert share(causes, Cause.INVERTED, slice(11, 15)) == 1
     assert share(causes, Cause.INVERTED, OUTSIDE) == 0
+
+
+@pytest.mark.parametrize(("name", "sign", "is_named"), [("II", -1, True), ("II", 1, False), ("V", -1, False)])
+def test_a_lead_of_the_limbs_that_is_upside_down_as_a_whole_is_named_inverted(make_block, ecg, name, sign, is_named):
+    block = replace(make_block(("ecg", sign * ecg)), names=(name,))
+    assert ((score_block(block).causes & Cause.INVERTED) > 0).all() == is_named
+    assert ((score_block(block).causes & Cause.INVERTED) > 0).any() == is_named
 
 
 def test_a_pulse_upside_down_is_named_inverted(make_block, regular_beats):

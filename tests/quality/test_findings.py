@@ -12,7 +12,7 @@ from qualityfm.waveform.simulate import SimulationConfig, simulate
 
 @pytest.fixture(scope="module")
 def block():
-    return cut_block(simulate(5, SimulationConfig(duration_s=60.0, faults_per_minute=4.0)).recording, SegmentConfig())
+    return cut_block(simulate(7, SimulationConfig(duration_s=60.0, faults_per_minute=4.0)).recording, SegmentConfig())
 
 
 def test_findings_hold_the_quality_that_the_score_gives(block):

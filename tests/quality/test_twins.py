@@ -11,7 +11,7 @@ from qualityfm.quality.agreement import NUM_DELAYS, STEP_S, activity_steps, best
 from qualityfm.quality.by_second import find_low_stretch
 from qualityfm.quality.lines import Judgement
 from qualityfm.quality.measures import quiet_level
-from qualityfm.quality.resting import share_of_expected, sum_resting
+from qualityfm.quality.resting import NEVER, share_of_expected, sum_resting
 from qualityfm.quality.timescale import LASTS_RANK, LASTS_S, timescale_trust
 from qualityfm.records import Cause
 
@@ -22,6 +22,7 @@ EDGES = np.arange(NUM_SECONDS + 1) * RATE_HZ
 def resting_plainly(line, is_known, tolerance, distance, flat_length, clipped_length):
     """Follow every run of the line, one after the other, and mark those that count."""
     marks, median, begin = np.zeros((2, len(line))), np.median(line[::8]), 0
+    lowest, highest = line[is_known].min(), line[is_known].max()
     while begin < len(line):
         if not is_known[begin]:
             begin += 1
@@ -31,12 +32,36 @@ def resting_plainly(line, is_known, tolerance, distance, flat_length, clipped_le
             end += 1
         if end - begin >= flat_length:
             marks[0, begin:end] = 1
+            is_end = min(line[begin] - lowest, highest - line[begin]) <= tolerance
+            marks[1, begin:end] = is_end and highest - lowest > distance
         sides = [line[k] > line[begin] for k in (begin - 1, end) if 0 <= k < len(line)]
         is_far = abs(line[begin] - median) > distance
         if end - begin >= clipped_length and is_far and (len(sides) < 2 or sides[0] == sides[1]):
             marks[1, begin:end] = 1
         begin = end
     return marks.reshape(2, NUM_SECONDS, RATE_HZ).mean(axis=2)
+
+
+def repeated_plainly(line, tolerance, distance, length, within):
+    """Follow every rest of the line, one after the other, and mark two in a row at one level."""
+    marks, median, begin, rests = np.zeros(len(line), bool), np.median(line[::8]), 2, {}
+    while begin < len(line) - length - 2:
+        end = begin + 1
+        while end < len(line) - 2 and abs(line[end] - line[begin]) <= tolerance:
+            end += 1
+        around = line[[begin - 2, begin - 1, end, end + 1]]
+        is_moving = abs(around[1] - around[0]) > tolerance and abs(around[3] - around[2]) > tolerance
+        is_far = abs(line[begin] - median) > distance
+        is_one_sided, is_ceiling = (around[1] > line[begin]) == (around[2] > line[begin]), around[1] < line[begin]
+        if end - begin < length or not is_far or not is_moving or not is_one_sided:
+            begin += 1
+            continue
+        first, last = rests.get(is_ceiling, (-within, 0))
+        away = (line[last:begin] - line[begin]) * (1 if is_ceiling else -1)
+        if begin - first < within and abs(line[first] - line[begin]) <= 2 * tolerance and away.max() <= 2 * tolerance:
+            marks[first:last] = marks[begin:end] = True
+        rests[is_ceiling], begin = (begin, end), end
+    return marks.reshape(NUM_SECONDS, RATE_HZ).mean(axis=1)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -47,8 +72,22 @@ def test_resting_samples_are_those_of_runs_followed_one_by_one(seed):
     is_known = rng.random(len(line)) > rng.choice([0.0, 0.02])
     tolerance, distance = np.float32(rng.choice([0.0, 0.13, 0.3])), np.float32(0.6)
     shares = np.zeros((2, 1, NUM_SECONDS), np.float32)
-    sum_resting(line[None], is_known[None], EDGES, np.array([tolerance]), np.array([distance]), 8, 25, 6, shares)
+    levels = (np.array([tolerance]), np.array([distance]))
+    sum_resting(line[None], is_known[None], EDGES, *levels, 8, 25, 6, levels[1], NEVER, 0, shares)
     np.testing.assert_allclose(shares[:, 0], resting_plainly(line, is_known, tolerance, distance, 25, 6), atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_repeated_rests_are_those_of_rests_followed_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    waves = np.sin(np.arange(NUM_SECONDS * RATE_HZ) / rng.uniform(3, 8)) + rng.normal(0, 0.02, NUM_SECONDS * RATE_HZ)
+    line = np.clip(waves * rng.uniform(1, 2), -rng.uniform(0.5, 2), rng.uniform(0.5, 2))
+    line = np.where(rng.random(len(line)) < 0.002, 3, line).astype(np.float32)
+    tolerance, distance, is_known = np.float32(rng.choice([0.0, 0.02])), np.float32(0.3), np.ones((1, len(line)), bool)
+    shares = np.zeros((2, 1, NUM_SECONDS), np.float32)
+    levels = (np.array([tolerance]), np.array([distance]))
+    sum_resting(line[None], is_known, EDGES, *levels, 8, 10**6, 10**6, levels[1], 5, 60, shares)
+    np.testing.assert_allclose(shares[1, 0], repeated_plainly(line, tolerance, distance, 5, 60), atol=1e-6)
 
 
 def test_a_second_is_present_as_far_as_its_expected_samples_are_real():

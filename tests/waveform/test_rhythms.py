@@ -81,11 +81,11 @@ def test_an_asystole_is_true_silence_and_no_fault(seed):
 
 
 def test_only_the_artefacts_that_were_asked_for_are_drawn():
-    config = SimulationConfig(duration_s=120.0, faults_per_minute=6.0, causes=(Cause.INVERTED, Cause.POWER_LINE))
+    config = SimulationConfig(duration_s=120.0, faults_per_minute=6.0, causes=(Cause.NOISE, Cause.POWER_LINE))
     truth = simulate(3, config).truth
-    assert {fault.cause for fault in truth} == {Cause.INVERTED, Cause.POWER_LINE}
+    assert {fault.cause for fault in truth} == {Cause.NOISE, Cause.POWER_LINE}
     assert {fault.channel for fault in truth if fault.cause == Cause.POWER_LINE} <= {0, 1}
-    assert {fault.channel for fault in truth if fault.cause == Cause.INVERTED} <= {0, 1, 2}
+    assert {fault.channel for fault in truth if fault.cause == Cause.NOISE} <= {0, 1, 2, 3}
 
 
 def test_an_artefact_that_is_none_is_refused():

@@ -6,7 +6,7 @@ from qualityfm.records import Cause, ChannelKind
 from qualityfm.segments import cut_segments
 from qualityfm.waveform.line import signal_power
 from qualityfm.waveform.rhythm import RHYTHMS, BeatKind
-from qualityfm.waveform.simulate import SimulationConfig, simulate
+from qualityfm.waveform.simulate import SET_UP_WRONG, SET_UP_WRONG_S, SimulationConfig, simulate
 from qualityfm.waveform.spoiling import ARTEFACTS
 
 MINUTE = 60.0
@@ -61,7 +61,7 @@ def test_outside_the_faults_the_recording_is_the_clean_one(faulty):
 
 
 def test_every_fault_changes_its_channel_and_lowers_its_quality(faulty):
-    assert {fault.cause for fault in faulty.truth} == set(ARTEFACTS)
+    assert {fault.cause for fault in faulty.truth} >= set(ARTEFACTS) - set(SET_UP_WRONG)
     for fault in faulty.truth:
         spoiled, untouched = (r.signals[fault.channel] for r in (faulty.recording, faulty.clean))
         begin = round(fault.start_s * spoiled.sample_rate_hz)
@@ -69,6 +69,26 @@ def test_every_fault_changes_its_channel_and_lowers_its_quality(faulty):
         assert (spoiled.samples[span] != untouched.samples[span]).any()
         seconds = slice(int(fault.start_s), int(np.ceil(fault.start_s + fault.duration_s)))
         assert faulty.quality[fault.channel, seconds].min() < 1
+
+
+def test_a_fault_of_the_set_up_lasts_a_minute_at_least_and_often_the_whole_recording():
+    config = SimulationConfig(duration_s=300.0, faults_per_minute=1.0, set_up_probability=1.0)
+    wrong = [f for seed in range(8) for f in simulate(seed, config).truth if f.cause in SET_UP_WRONG]
+    assert {fault.cause for fault in wrong} == set(SET_UP_WRONG)
+    lengths_s = np.array([fault.duration_s for fault in wrong])
+    assert lengths_s.min() >= SET_UP_WRONG_S - 0.01
+    assert 0.3 < (lengths_s == 300.0).mean() < 0.7
+
+
+def test_where_the_heart_stands_still_a_fault_of_its_beats_costs_nothing():
+    config = SimulationConfig(
+        duration_s=120.0, rhythm="vf", faults_per_minute=1.0, set_up_probability=1.0, causes=(Cause.INVERTED,)
+    )
+    patients = [simulate(seed, config) for seed in range(8)]
+    simulation, channel = next((s, f.channel) for s in patients for f in s.truth if f.duration_s == 120.0)
+    last_s = int(simulation.beat_times_s[-1])
+    assert (simulation.quality[channel, : last_s - 1] == 0.5).all()
+    assert (simulation.quality[channel, last_s + 4 :] == 1).all()
 
 
 def test_seconds_without_fault_have_full_quality(faulty):

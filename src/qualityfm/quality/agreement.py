@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from numba import njit
 
 from qualityfm.quality.lines import Judgement
 from qualityfm.quality.measures import ROW
+from qualityfm.quality.standstill import near_seconds
 from qualityfm.records import ChannelKind
 
 #: All thresholds of this file are our own choice, docs/decisions/0004 and 0020.
@@ -23,13 +24,14 @@ MAX_DELAY_S = 2.0  # pulse transit plus what monitors delay a pulse by
 NUM_DELAYS = round(MAX_DELAY_S / STEP_S) + 1
 CLEAR_NO, CLEAR_YES = 0.10, 0.16  # best correlation over the delays; trust rises from LEAST_TRUST to 1 in between
 #: Where a segment agrees much less at one delay than its parts do at delays of their own, it drifts: more is asked.
-NUM_PARTS, DRIFTS_BELOW = 5, 0.7
-DRIFTING_NO, DRIFTING_YES = 0.18, 0.30
+NUM_PARTS, DRIFTS_BELOW = 10, 0.66
+DRIFTING_NO, DRIFTING_YES = 0.24, 0.32
 LEAST_TRUST = 0.5  # which of the two is wrong stays unknown
 MIN_QUALITY = 0.5  # a channel worse than this alone is not asked
 SURELY = 0.35  # correlation of a segment from which on each of its seconds is asked
 LOCAL_NO, LOCAL_YES = 0.1, 0.6  # a second's correlation over its segment's; trust rises in between
 STILL_SHARE = 0.2  # a second with less going on than this share of the usual is not asked
+MOSTLY = 0.2  # share of seconds without beats from which on a segment is not asked
 MIN_LENGTH_S = 10.0  # fewer beats than this holds prove nothing
 NUM_CLASSES = 64  # of sizes, in the search for the usual one
 
@@ -57,14 +59,21 @@ def agreement_trusts(
         return {}
     is_good = quality.mean(axis=2) >= MIN_QUALITY
     activity = {c: activity_steps(judged[c]) for c in (*ecgs, *pulses) if is_good[:, c].any()}
+    stands = {p: _stands_still(judged[p], quality[:, p].shape) for p in pulses}
     best = {c: np.full(quality[:, 0].shape, -np.inf, np.float32) for c in (*ecgs, *pulses)}
     for e in ecgs:
         for p in pulses:
-            is_asked = is_good[:, e] & is_good[:, p]
+            is_asked = is_good[:, e] & is_good[:, p] & (stands[p].mean(axis=1) < MOSTLY)
             if is_asked.any():
-                weaker = np.minimum(quality[:, e], quality[:, p])
-                _raise_trust(activity[e], activity[p], is_asked, weaker, best[e], best[p])
+                is_weak = (np.minimum(quality[:, e], quality[:, p]) < MIN_QUALITY) | stands[p]
+                _raise_trust(activity[e], activity[p], is_asked, is_weak, best[e], best[p])
     return {c: np.where(np.isfinite(found), found, np.float32(1)) for c, found in best.items()}
+
+
+def _stands_still(pulse: Judgement, shape: tuple[int, ...]) -> Bool[np.ndarray, "segment second"]:
+    """Return where there are no beats to follow, or a moment before."""
+    is_lost = pulse.is_lost
+    return np.zeros(shape, bool) if is_lost is None or not is_lost.any() else near_seconds(is_lost, 1)
 
 
 @njit(cache=True)
@@ -72,12 +81,12 @@ def _raise_trust(
     ecg: np.ndarray,
     pulse: np.ndarray,
     is_asked: np.ndarray,
-    weaker: np.ndarray,
+    is_weak: np.ndarray,
     best_of_ecg: np.ndarray,
     best_of_pulse: np.ndarray,
 ) -> None:
     """Raise the trust in two channels to what their agreement gives them, segment by segment."""
-    num_seconds = weaker.shape[1]
+    num_seconds = is_weak.shape[1]
     share, spread = np.empty(num_seconds, np.float32), np.empty(num_seconds, np.float32)
     for i in range(len(ecg)):
         if not is_asked[i]:
@@ -88,8 +97,8 @@ def _raise_trust(
         still = np.float32(STILL_SHARE) * np.float32(np.median(spread))
         for s in range(num_seconds):
             trust = whole
-            # A pause agrees with anything, and what is bad by itself has causes of its own.
-            if together >= SURELY and spread[s] >= still and weaker[i, s] >= MIN_QUALITY:
+            # A pause agrees with anything; what is bad by itself has causes of its own, what stands still no beats.
+            if together >= SURELY and spread[s] >= still and not is_weak[i, s]:
                 certainty = (share[s] / max(together, 1e-9) - LOCAL_NO) / (LOCAL_YES - LOCAL_NO)
                 trust *= LEAST_TRUST + (1 - LEAST_TRUST) * min(max(certainty, 0.0), 1.0)
             best_of_ecg[i, s] = max(best_of_ecg[i, s], np.float32(trust))

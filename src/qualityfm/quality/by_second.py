@@ -30,13 +30,15 @@ def mark_usable(values: np.ndarray, is_real: np.ndarray, largest: float, is_usab
 
 
 @njit(cache=True)
-def find_limits(lowest: np.ndarray, highest: np.ndarray, max_ranges: float, limits: np.ndarray) -> bool:
+def find_limits(
+    lowest: np.ndarray, highest: np.ndarray, max_ranges: float, is_free: np.ndarray, limits: np.ndarray
+) -> bool:
     """Write how low and how high each line may go, from its middle seconds; return whether all stay within."""
     is_inside = True
     for i in range(lowest.shape[0]):
         low, high = np.float32(np.median(lowest[i])), np.float32(np.median(highest[i]))
         margin = np.float32(max_ranges) * (high - low)
-        if margin <= 0:
+        if is_free[i] or margin <= 0:
             margin = np.float32(np.inf)  # flat in most seconds: nothing to compare with
         limits[0, i], limits[1, i] = low - margin, high + margin
         for s in range(lowest.shape[1]):
@@ -60,6 +62,21 @@ def spread_lowest(values: np.ndarray, spread: np.ndarray) -> None:
     for i in range(values.shape[0]):
         for s in range(last + 1):
             spread[i, s] = min(values[i, max(s - 1, 0)], values[i, s], values[i, min(s + 1, last)])
+
+
+@njit(cache=True)
+def spread_marks(is_marked: np.ndarray, reach: int, is_near: np.ndarray) -> None:
+    """Mark every second that is marked or no more than `reach` seconds from one that is."""
+    num_seconds = is_marked.shape[1]
+    for i in range(is_marked.shape[0]):
+        last = -reach - 1
+        for s in range(num_seconds):
+            is_near[i, s] = False
+            if is_marked[i, s]:
+                for k in range(max(last + 1, s - reach, 0), s):
+                    is_near[i, k] = True
+                last = s
+            is_near[i, s] = s - last <= reach
 
 
 @njit(cache=True)
@@ -89,6 +106,26 @@ def sum_near(values: np.ndarray, total: np.ndarray) -> None:
                 total[i, s] += values[i, s - 1]
             if s + 1 < num_seconds:
                 total[i, s] += values[i, s + 1]
+
+
+@njit(cache=True)
+def weigh(figures: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
+    """Write every line's sum of its figures times their weights."""
+    for i in range(len(sums)):
+        sums[i] = 0
+        for k in range(len(weights)):
+            sums[i] += figures[i, k] * weights[k]
+
+
+@njit(cache=True)
+def blend_powers(values: np.ndarray, share_beside: float, blended: np.ndarray) -> None:
+    """Write the size of every second's power mixed with a share of that of each second beside it."""
+    last = values.shape[1] - 1
+    beside = np.float32(share_beside)
+    for i in range(values.shape[0]):
+        for s in range(last + 1):
+            around = values[i, max(s - 1, 0)] ** 2 + values[i, min(s + 1, last)] ** 2
+            blended[i, s] = np.sqrt((1 - 2 * beside) * values[i, s] ** 2 + beside * around)
 
 
 @njit(cache=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from qualityfm.quality.by_second import blend_powers
 from qualityfm.quality.lines import Lines, against_usual, falling, highest_near, low_stretch, near_sum
 from qualityfm.quality.measures import extent, middle_of, quiet_level
 
@@ -20,6 +21,9 @@ QUIET_QUANTILE = 0.3
 QUIET_OF_SINE = float(np.sin(np.pi / 2 * QUIET_QUANTILE))
 #: The largest it can be where a period holds few samples: 50 Hz at 125 Hz has five different ones in two periods.
 MAINS_COVERS = 0.75
+
+#: Share of the power of each second beside it in that of a second's noise. Our own choice, docs/decisions/0036.
+NOISE_BESIDE = 0.2
 
 #: Which of a line's ordered seconds shows how much its beats depart from each other, and how quiet it is, where
 #: nothing moves it. Our own choice, docs/decisions/0020.
@@ -70,6 +74,16 @@ def without_mains(
     return np.asarray(np.sqrt(np.maximum(quiet**2 - (MAINS_COVERS * mains) ** 2, 0)))
 
 
+def spread_noise(noise: Float32[np.ndarray, "line second"]) -> Float32[np.ndarray, "line second"]:
+    """Return the size of noise in every second with some of the power beside it: it swells over more than a second.
+
+    One second's level is measured on what its beats leave; with its neighbours' it follows the noise better.
+    """
+    blended = np.empty_like(noise)
+    blend_powers(noise, NOISE_BESIDE, blended)
+    return blended
+
+
 @dataclass(frozen=True, kw_only=True)
 class MotionModel:
     """Two logistic regressions on logarithms: something disturbs a second, and it is as slow as the heart itself.
@@ -78,6 +92,7 @@ class MotionModel:
         disturbed: Weights of departure, noise, sudden departure and sudden noise (see `motion_signs`), and the offset.
         is_motion: Weights of departure, noise and movement of the baseline, and the offset: what tells motion from
             muscle noise, which is faster, and from baseline wander, which is slower.
+        free: Odds of motion that cost nothing.
 
     Source:
         Fitted to recorded and simulated traces with and without added noise, docs/decisions/0020.
@@ -85,10 +100,11 @@ class MotionModel:
 
     disturbed: tuple[float, float, float, float, float]
     is_motion: tuple[float, float, float, float]
+    free: float = 0.11
 
 
-#: Odds of motion that cost nothing, and how much more than that takes half the trust.
-MOTION_FREE, MOTION_HALF = 0.11, 0.55
+#: Odds of motion, over those that cost nothing, that take half the trust.
+MOTION_HALF = 0.55
 
 #: Share of mirrored beats that makes a second inverted, and the trust that is left: its timing.
 MIRRORED_SHARE, MIRRORED_TRUST = 0.5, 0.5
@@ -119,7 +135,7 @@ def likeness_trust(
     """Return the trust left by beats that look like no other."""
     probability = motion_probability(signs, model)
     odds = probability / np.maximum(1 - probability, 1e-6)
-    return falling(np.maximum(odds - MOTION_FREE, 0), MOTION_HALF, steepness=1)
+    return falling(odds, MOTION_HALF, steepness=1, free=model.free)
 
 
 def motion_probability(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
+from qualityfm.quality.by_second import weigh
 from qualityfm.quality.disturbance import (
+    MIRRORED_TRUST,
     MotionModel,
     burst_trust,
     likeness_trust,
     mirror_trust,
     motion_signs,
+    spread_noise,
     weak_ranges,
 )
 from qualityfm.quality.faults import MAINS_HALF, saturation_trust, spike_trust
@@ -18,6 +21,7 @@ from qualityfm.quality.likeness import compare_events, oscillation_leakage
 from qualityfm.quality.lines import Judgement, Lines, Trusts, against_usual, falling
 from qualityfm.quality.measures import extent
 from qualityfm.quality.opening import Part, open_lines
+from qualityfm.quality.standstill import beatless_seconds, near_seconds
 from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause
 from qualityfm.waveform.filters import Band, split_bands
@@ -31,12 +35,18 @@ NOISE_HZ = 20.0  # above this an ECG has little but the QRS complexes themselves
 BASELINE_RATE_HZ, SHAPE_RATE_HZ = 12.0, 60.0  # at least; enough for what is left in these bands
 QRS_REACH_S = 0.016  # a difference over twice this time answers most to QRS complexes (16 Hz)
 #: What the heart and breathing may do for free, and what more than that takes half the trust, in usual ranges.
-BASELINE_FREE, BASELINE_HALF = 0.03, 0.28  # movement of the baseline
+BASELINE_FREE, BASELINE_HALF = 0.03, 0.2  # movement of the baseline, docs/decisions/0036
+RUN_FREE, RUN_REACH_S = 0.35, 2  # the same so near, s, to a row of broad beats, which has a level of its own
 NOISE_FREE, NOISE_HALF = 0.001, 0.0145  # size of the noise between QRS complexes
-MOTION = MotionModel(disturbed=(2.65, 0.55, -0.7, 2.84, 8.6), is_motion=(4.3, -3.27, -1.63, -7.39))
+MOTION = MotionModel(disturbed=(2.65, 0.55, -0.7, 2.84, 8.6), is_motion=(4.3, -3.27, -1.63, -7.39), free=0.05)
 STEADY_LEAKAGE = (0.4, 0.5)  # an oscillation is steady below, and not above
 BEATING = 0.4  # range of a second that holds a beat, in usual ranges
 USUAL_RISE_S = 0.02  # time that the steepest part of a QRS complex takes to cross its range
+#: Weights of the steps of a mean beat of lead II that is upright, fitted by benchmarks/fit_polarity.py; trust falls
+#: where their sum lies between these figures below 0.
+UPRIGHT_II = (0.9, 1.01, -4.23, 1.63, 1.38, -2.49, -0.23, -0.25, 5.37, -1.4, -2.09, 0.92)
+UPSIDE_DOWN = (1.5, 3.0)
+STEADY_SHARE = 0.2  # share of steady oscillation from which on a segment is not asked
 BURST_HALF = 4.0  # range of a second, in usual ranges
 SPIKE_HALF = 0.9  # needle, in usual ranges
 WEAK_REACH = 2  # five seconds in a row: asystole, too, is named at last
@@ -75,21 +85,47 @@ def judge_ecg(lines: Lines) -> Judgement:
     departure = against_usual(events.departure, usual) * unsteady
     signs = motion_signs(departure, noise, opening.movement, opening.is_usable)
     weak = weak_ranges(opening.known_ranges, signs, WEAK_REACH, NOISE_RISES)
+    free = np.where(near_seconds(unsteady <= 0, RUN_REACH_S), np.float32(RUN_FREE), np.float32(BASELINE_FREE))
+    rise_s = rise_time(waves, ranges, lines)
     trusts = {
         Cause.FLAT: opening.flat,
         Cause.SATURATION: saturation_trust(opening.clipped),
-        Cause.BASELINE: falling(opening.movement, BASELINE_HALF, free=BASELINE_FREE),
-        Cause.NOISE: falling(noise, NOISE_HALF, free=NOISE_FREE),
+        Cause.BASELINE: falling(opening.movement - free, BASELINE_HALF),
+        Cause.NOISE: falling(spread_noise(noise), NOISE_HALF, free=NOISE_FREE),
         Cause.POWER_LINE: falling(opening.mains, MAINS_HALF),
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION),
-        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, lines.has_samples),
-        Cause.INVERTED: mirror_trust(events.num_mirrored * (unsteady > 0), events.number),
-        **timescale_trust(
-            events.number, rise_time(waves, ranges, lines), USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)
-        ),
+        Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, lines.has_samples, unsteady <= 0),
+        Cause.INVERTED: mirror_trust(events.num_mirrored * (unsteady > 0), events.number)
+        * polarity_trust(lines.name, events.beat, unsteady)[:, None],
+        **timescale_trust(events.number, rise_s, USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)),
         **amplitude_trusts(lines, ranges, weak, usual),
     }
-    return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / shape_step, signs=signs)
+    return Judgement(
+        trusts=trusts,
+        steepness=steepness,
+        steepness_rate_hz=rate_hz / shape_step,
+        signs=signs,
+        number=events.number,
+        rise=rise_s / USUAL_RISE_S,
+        sizes=against_usual(opening.known_ranges, usual),
+        is_beatless=beatless_seconds(opening.known_ranges, usual, opening.is_usable, unsteady),
+    )
+
+
+def polarity_trust(
+    name: str, beat: Float32[np.ndarray, "line step"], unsteady: Float32[np.ndarray, "line second"]
+) -> Float32[np.ndarray, " line"]:
+    """Return the trust left by the mean beat of lead II, which is like that of other people or like its mirror image.
+
+    Of a chest lead, whose place is not known, half are like the mirror image of the others: it is not asked.
+    """
+    if name.upper().split()[-1:] not in (["II"], ["MLII"]):
+        return np.ones(len(beat), np.float32)
+    upright = np.empty(len(beat), np.float32)
+    weigh(beat, np.array(UPRIGHT_II, np.float32), upright)
+    lost = np.clip((-upright - UPSIDE_DOWN[0]) / (UPSIDE_DOWN[1] - UPSIDE_DOWN[0]), 0, 1)
+    lost[(unsteady <= 0).mean(axis=1) > STEADY_SHARE] = 0  # a fibrillation or flutter has no upright
+    return np.asarray(1 - (1 - MIRRORED_TRUST) * lost, np.float32)
 
 
 def unsteadiness(

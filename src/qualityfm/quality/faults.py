@@ -15,7 +15,7 @@ from qualityfm.quality.measures import (
     needle_heights,
     second_edges,
 )
-from qualityfm.quality.resting import share_of_expected, sum_resting
+from qualityfm.quality.resting import NEVER, share_of_expected, sum_resting
 from qualityfm.records import Cause, ChannelKind
 
 #: All thresholds of this file are our own choice, docs/decisions/0004 and 0020.
@@ -26,6 +26,11 @@ RUN_TOLERANCE = 0.001  # of the line's usual range; resampling makes a constant 
 #: pulse that is written in few steps rests at its peaks and feet.
 CLIPPED_DISTANCE = {ChannelKind.ECG: 0.06}
 CLIPPED_DISTANCE_ELSE = 0.2
+PULSES = (ChannelKind.PPG, ChannelKind.ABP)
+#: Shorter rests of a pulse count where two within so many seconds are at one level that the line does not go beyond,
+#: and where it moves until they begin and from their end on: a line in coarse steps comes and goes in rests.
+#: Our own choice, docs/decisions/0035.
+REPEATED_S, REPEATED_WITHIN_S, REPEATED_DISTANCE = 0.08, 2.0, 0.1
 CLIPPED_HALF = 0.1  # share of clipped samples in a second at which half the trust is gone
 SPIKE_S = (0.016, 0.04)  # half widths of what is too narrow for a heart
 NEEDLE_OF_NOISE = 12.0  # height of the highest needle in a second of white noise, over the level of that noise
@@ -77,6 +82,7 @@ def spike_trust(
     usual: Float32[np.ndarray, "line 1"],
     half_ranges: float,
     is_usable: Bool[np.ndarray, "line second"],
+    is_wave: Bool[np.ndarray, "line second"] | None = None,
 ) -> Float32[np.ndarray, "line second"]:
     """Return the trust left by needles narrower than any wave of the heart.
 
@@ -90,10 +96,13 @@ def spike_trust(
         usual: Usual range of every line.
         half_ranges: Height of a needle, in usual ranges, that takes half the trust.
         is_usable: True for a second that tells how fast the line usually is.
+        is_wave: True for a second that is one fast oscillation, whose crests are as narrow as a broad needle.
     """
     lowest, highest = extent(fast, lines.sample_rate_hz, lines.num_seconds)
     burst = against_usual(highest - lowest, usual_range(highest - lowest, is_usable))
-    heights = [needle_heights(lines.values, lines.sample_rate_hz, s, burst > BURST_FREE) for s in SPIKE_S]
+    is_fast = burst > BURST_FREE
+    asked = (is_fast, is_fast if is_wave is None else is_fast & ~is_wave)
+    heights = [needle_heights(lines.values, lines.sample_rate_hz, s, a) for s, a in zip(SPIKE_S, asked, strict=True)]
     height = against_usual(np.maximum(*heights), usual) - NEEDLE_OF_NOISE * noise
     return falling(np.maximum(height, 0) / half_ranges * np.clip(burst - BURST_FREE, 0, 1), 1, steepness=4)
 
@@ -131,8 +140,10 @@ def find_resting(
     """Return the share of every second's samples that rest: (flat, clipped).
 
     Flat is any run of at least `FLAT_S`. Clipped is a run of at least `CLIPPED_S` from which the line leaves to the
-    same side before and after, and that either lies far from the median or is the end of the range for a while: so a
-    ceiling inside the range is found like a rail at its end, and a rest between two beats is not.
+    same side before and after, and that lies far from the median: so a ceiling inside the range is found like a rail at
+    its end, and a rest between two beats is not. A flat run that no sample of the line goes beyond is clipped as well,
+    unless nothing else moves: a rail, too, is where a line rests for seconds. So are two rests of a pulse in a row at
+    one level.
     """
     shares = np.zeros((2, len(lines.values), lines.num_seconds), np.float32)
     if lines.values.size:
@@ -145,6 +156,9 @@ def find_resting(
             max(1, int(lines.sample_rate_hz // 6)),
             max(3, round(FLAT_S * lines.sample_rate_hz)),
             max(4, round(CLIPPED_S * lines.sample_rate_hz)),
+            np.float32(REPEATED_DISTANCE) * usual[:, 0],
+            max(4, round(REPEATED_S * lines.sample_rate_hz)) if lines.kind in PULSES else NEVER,
+            round(REPEATED_WITHIN_S * lines.sample_rate_hz),
             shares,
         )
     return shares[0], shares[1]

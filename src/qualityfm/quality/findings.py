@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
-from qualityfm.quality.agreement import agreement_trusts
 from qualityfm.quality.score import judge_channels
+from qualityfm.quality.together import judge_together
 from qualityfm.records import Cause
 from qualityfm.segments import SegmentBlock
 
@@ -42,9 +42,11 @@ def find_signs(block: SegmentBlock) -> Float32[np.ndarray, "segment channel seco
             quality[:, slot] *= trust
             if cause in FOUND_CAUSES:
                 found[:, slot, :, 1 + FOUND_CAUSES.index(cause)] = 1 - trust
-    for slot, trust in agreement_trusts(block.config.channels, judged, quality).items():
-        quality[:, slot] *= trust
-        found[:, slot, :, 1 + FOUND_CAUSES.index(Cause.DISAGREEMENT)] = 1 - trust
+    for slot, trusts in judge_together(block.config.channels, judged, quality).items():
+        for cause, trust in trusts.items():
+            quality[:, slot] *= trust
+            among = found[:, slot, :, 1 + FOUND_CAUSES.index(cause)]
+            np.maximum(among, 1 - trust, out=among)
     for slot in judged:
         found[:, slot, :, -1] = 1 - quality[:, slot]
     return np.clip(np.nan_to_num(found, nan=1.0), 0, 1)

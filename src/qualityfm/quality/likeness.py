@@ -18,6 +18,7 @@ from qualityfm.quality.measures import second_edges
 
 #: All figures of this file are our own choice, docs/decisions/0020.
 WINDOW_S = (-0.2, 0.4)  # around the steepest moment; the T wave lies inside, the next beat mostly outside
+BEAT_STEPS = 12  # of that window; docs/decisions/0035
 NEAR_S = 0.18  # two events are not nearer to each other
 WIDE_S = 1.6  # an event is compared with the steepest within this time, before and after
 STEEP_SHARE = 0.35  # of the steepest there
@@ -225,6 +226,28 @@ def _mirrored(alike: np.ndarray, powers: np.ndarray, best: np.ndarray, count: in
 
 
 @njit(cache=True)
+def _mean_beat(pieces: np.ndarray, powers: np.ndarray, count: int, beat: np.ndarray) -> None:
+    """Write the mean of all pieces in some steps, over the deviation of a piece: nearly 0 where none are alike."""
+    total, number, width, num_steps = np.float32(0), 0, pieces.shape[1], len(beat)
+    for i in range(count):
+        total += powers[i]
+        number += powers[i] > LEAST_POWER
+    beat[:] = 0
+    if number == 0:
+        return
+    piece = np.zeros(width, np.float32)
+    for i in range(count):
+        for t in range(width):
+            piece[t] += pieces[i, t]
+    scale = np.sqrt(total / (width * number)) * number
+    for k in range(num_steps):
+        begin, end = k * width // num_steps, (k + 1) * width // num_steps
+        for t in range(begin, end):
+            beat[k] += piece[t]
+        beat[k] /= max(end - begin, 1) * scale
+
+
+@njit(cache=True)
 def _count_by_second(
     events: np.ndarray, is_counted: np.ndarray, count: int, rate_hz: float, number: np.ndarray
 ) -> None:
@@ -244,6 +267,7 @@ def _compare(
     powers_left: np.ndarray,
     num_events: np.ndarray,
     num_mirrored: np.ndarray,
+    beats: np.ndarray,
 ) -> None:
     room = lines.shape[1] // near + 2
     tops, events = np.zeros(room, np.int64), np.zeros(room, np.int64)
@@ -257,6 +281,7 @@ def _compare(
         alike = np.dot(rows, rows.T)  # every event with every other
         _unexplained(alike, powers, count, best)
         _mirrored(alike, powers, best, count, marks)
+        _mean_beat(rows, powers, count, beats[i])
         _count_by_second(events, marks, count, rate_hz, num_mirrored[i])
         marks[:count] = 1
         _count_by_second(events, marks, count, rate_hz, num_events[i])
@@ -271,11 +296,13 @@ class Events:
         departure: How far they depart from their nearest kin, as a deviation in the line's own unit.
         number: How many there are.
         num_mirrored: How many of them are upside down, compared with most of the line.
+        beat: Mean of all of them in `BEAT_STEPS` steps of `WINDOW_S`, over the deviation of one.
     """
 
     departure: Float32[np.ndarray, "line second"]
     number: Int64[np.ndarray, "line second"]
     num_mirrored: Int64[np.ndarray, "line second"]
+    beat: Float32[np.ndarray, "line step"]
 
 
 def compare_events(
@@ -294,8 +321,9 @@ def compare_events(
     """
     power = np.zeros((len(lines), num_seconds), np.float32)
     number, num_mirrored = np.zeros(power.shape, np.int64), np.zeros(power.shape, np.int64)
+    beat = np.zeros((len(lines), BEAT_STEPS), np.float32)
     first, width = round(WINDOW_S[0] * sample_rate_hz), round((WINDOW_S[1] - WINDOW_S[0]) * sample_rate_hz)
     near, wide = round(NEAR_S * sample_rate_hz), round(WIDE_S * sample_rate_hz)
     if lines.size and near >= 2:
-        _compare(lines, steepness, sample_rate_hz, near, wide, first, width, power, number, num_mirrored)
-    return Events(departure=np.sqrt(power), number=number, num_mirrored=num_mirrored)
+        _compare(lines, steepness, sample_rate_hz, near, wide, first, width, power, number, num_mirrored, beat)
+    return Events(departure=np.sqrt(power), number=number, num_mirrored=num_mirrored, beat=beat)

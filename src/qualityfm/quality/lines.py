@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from qualityfm.quality.by_second import (
     fall,
@@ -46,6 +46,7 @@ class Lines:
         values: Physical samples, all finite; straight lines where nothing was recorded.
         is_real: True where a usable sample was recorded.
         num_seconds: Seconds in a line, a begun one included.
+        is_beatless: True for a second in which an ECG of the same heart shows no beat; None where no ECG was asked.
     """
 
     kind: ChannelKind
@@ -55,6 +56,7 @@ class Lines:
     values: Float32[np.ndarray, "line time"]
     is_real: Bool[np.ndarray, "line time"]
     num_seconds: int
+    is_beatless: Bool[np.ndarray, "line second"] | None = None
 
     @cached_property
     def has_samples(self) -> Bool[np.ndarray, "line second"]:
@@ -82,8 +84,10 @@ class Lines:
 
     def bounded(self) -> Float32[np.ndarray, "line time"]:
         """Return the samples held within a few usual ranges of the line, for filters."""
-        limits = np.empty((2, len(self.values)), np.float32)
-        if find_limits(*self.extent, MAX_RANGES, limits):
+        limits, is_free = np.empty((2, len(self.values)), np.float32), np.zeros(len(self.values), bool)
+        if self.is_beatless is not None:
+            self.is_beatless.any(axis=1, out=is_free)  # after the last beat the middle second is no measure
+        if find_limits(*self.extent, MAX_RANGES, is_free, limits):
             return self.values
         return np.asarray(np.clip(self.values, limits[0, :, None], limits[1, :, None]))
 
@@ -97,12 +101,23 @@ class Judgement:
         steepness: How steep each moment is, for agreement between channels; None where no beat is expected.
         steepness_rate_hz: Samples per second of `steepness`.
         signs: The four logarithms of which motion is judged; None where it is not.
+        is_beatless: True for a second in which this ECG, or those beside this pulse, show a heart without beats; None
+            where no ECG was asked.
+        number: How many steep events every second has; None for what has no beats.
+        rise: How long its steepest slope would take to cross its range, s, over that of a usual beat.
+        sizes: Its range over the usual one.
+        is_lost: True for a second of a pulse that is lost with those beats; None for what is no pulse.
     """
 
     trusts: Trusts
     steepness: Float32[np.ndarray, "line time"] | None = None
     steepness_rate_hz: float = 0.0
     signs: Float32[np.ndarray, "line second sign"] | None = None
+    is_beatless: Bool[np.ndarray, "line second"] | None = None
+    number: Int64[np.ndarray, "line second"] | None = None
+    rise: Float32[np.ndarray, "line second"] | None = None
+    sizes: Float32[np.ndarray, "line second"] | None = None
+    is_lost: Bool[np.ndarray, "line second"] | None = None
 
 
 def prepare_lines(
@@ -113,6 +128,7 @@ def prepare_lines(
     values: Float32[np.ndarray, "line time"],
     is_real: Bool[np.ndarray, "line time"],
     num_seconds: int,
+    is_beatless: Bool[np.ndarray, "line second"] | None = None,
 ) -> Lines:
     """Return lines whose unusable samples (missing, infinite, beyond any sensor) are filled and marked."""
     usable = np.empty(values.shape, bool)
@@ -125,6 +141,7 @@ def prepare_lines(
         values=fill_missing(values, usable),
         is_real=usable,
         num_seconds=num_seconds,
+        is_beatless=is_beatless,
     )
 
 

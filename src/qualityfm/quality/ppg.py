@@ -16,6 +16,7 @@ from qualityfm.quality.likeness import compare_events
 from qualityfm.quality.lines import Judgement, Lines, against_usual, falling, highest_near, low_stretch, lowest_near
 from qualityfm.quality.measures import extent
 from qualityfm.quality.opening import Part, open_lines
+from qualityfm.quality.standstill import excuse_pulse, lost_seconds
 from qualityfm.quality.timescale import timescale_trust
 from qualityfm.records import Cause, ChannelKind
 from qualityfm.waveform.filters import Band, split_bands
@@ -38,6 +39,7 @@ MOTION = {
     ChannelKind.ABP: MotionModel(disturbed=(2.64, -0.15, 0.99, 0.64, 5.0), is_motion=(6.59, -7.09, -1.9, -21.18)),
 }
 FLUSH_HALF = 1.0  # lowest sample of a second above the usual peak, in usual ranges
+LOW_PEAKS = 0.25  # which of the ordered peaks is the usual one
 FALL_HALF = 1.4  # steepest fall over steepest rise
 HIGH_HALF = 6.0  # range of a second, in usual ranges
 BEATING = 0.4  # range of a second that holds a beat, in usual ranges
@@ -98,7 +100,19 @@ def judge_pulse(lines: Lines) -> Judgement:
         Cause.INVERTED: np.maximum(inverted_trust(falls, rises), ranges < BEATING * usual).astype(np.float32),
         **timescale_trust(events.number, rise_s, USUAL_RISE_S[lines.kind], ranges > BEATING * usual),
     }
-    return Judgement(trusts=trusts, steepness=steepness, steepness_rate_hz=rate_hz / pulse_step, signs=signs)
+    is_lost = lost_seconds(lines, ranges, usual)
+    excuse_pulse(trusts, is_lost)
+    return Judgement(
+        trusts=trusts,
+        steepness=steepness,
+        steepness_rate_hz=rate_hz / pulse_step,
+        signs=signs,
+        number=events.number,
+        rise=rise_s / USUAL_RISE_S[lines.kind],
+        sizes=against_usual(opening.known_ranges, usual),
+        is_beatless=lines.is_beatless,
+        is_lost=is_lost,
+    )
 
 
 def pulse_slope(pulse: Float32[np.ndarray, "line time"], sample_rate_hz: float) -> Float32[np.ndarray, "line time"]:
@@ -123,7 +137,8 @@ def flush_trust(lines: Lines, usual: Float32[np.ndarray, "line 1"]) -> Float32[n
     if lines.kind != ChannelKind.ABP:
         return np.ones((len(usual), lines.num_seconds), np.float32)
     lowest, highest = lines.extent
-    above = against_usual(lowest - np.median(highest, axis=1, keepdims=True), usual)
+    rank = int(LOW_PEAKS * (lines.num_seconds - 1))  # a flush may take most of a segment
+    above = against_usual(lowest - np.partition(highest, rank, axis=1)[:, rank, None], usual)
     return falling(above, FLUSH_HALF, steepness=4)
 
 

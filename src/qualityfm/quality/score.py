@@ -17,20 +17,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt16
 
-from qualityfm.quality.agreement import agreement_trusts
 from qualityfm.quality.by_second import multiply_trusts
 from qualityfm.quality.ecg import judge_ecg
 from qualityfm.quality.faults import dropout_trust, judge_faults
 from qualityfm.quality.lines import Judgement, Lines, Trusts, prepare_lines
 from qualityfm.quality.ppg import judge_pulse
+from qualityfm.quality.standstill import blame_lone_silence, excuse_silence, heart_without_beats
+from qualityfm.quality.together import judge_together
 from qualityfm.quality.usable import usable_for
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind, QualityScore, Recording
 from qualityfm.segments import SegmentBlock, SegmentConfig, cut_blocks
 
 #: A trust below this is named as a cause: the second is worse than grade B for this reason alone.
 CAUSE_BELOW = GRADE_CUTS["B"]
-#: Where else it is named: breathing and broad beats move a baseline too. Our own choice, docs/decisions/0020.
-CAUSES_BELOW = {Cause.BASELINE: 0.6}
+#: Where else it is named: breathing and broad beats move a baseline too. An ECG's trust falls faster than it is named.
+#: Our own choice, docs/decisions/0020 and 0036.
+BASELINE_BELOW = {ChannelKind.ECG: 0.43}
+BASELINE_BELOW_ELSE = 0.6
 
 #: A second with less of it recorded and moving has no other cause than these: what else is in it is a remnant. A
 #: pinned trace and a flushed pressure rest where they should not.
@@ -119,10 +122,11 @@ def _score_part(
     quality, causes = np.zeros(shape, np.float32), np.full(shape, int(Cause.ABSENT), np.uint16)
     judged = judge_channels(block, part)
     for c, judgement in judged.items():
-        quality[:, c], causes[:, c] = _combine(judgement.trusts)
-    for c, trust in agreement_trusts(config.channels, judged, quality).items():
-        quality[:, c] *= trust
-        causes[:, c] |= np.where(trust < CAUSE_BELOW, int(Cause.DISAGREEMENT), 0).astype(np.uint16)
+        quality[:, c], causes[:, c] = _combine(judgement.trusts, config.channels[c])
+    for c, trusts in judge_together(config.channels, judged, quality).items():
+        for cause, trust in trusts.items():
+            quality[:, c] *= trust
+            causes[:, c] |= np.where(trust < CAUSE_BELOW, int(cause), 0).astype(np.uint16)
     return quality, causes
 
 
@@ -139,23 +143,33 @@ def judge_channels(block: SegmentBlock, part: slice = slice(None)) -> dict[int, 
     config, judged = block.config, {}
     sample_s = np.arange(block.values.shape[2]) / config.sample_rate_hz
     is_expected = sample_s < block.length_s[part, None] - 0.5 / config.sample_rate_hz
-    for c, name in enumerate(block.names):
-        if name is not None:
-            lines = prepare_lines(
-                config.channels[c],
-                name,
-                block.units[c],
-                config.sample_rate_hz,
-                block.values[part, c],
-                block.is_real[part, c],
-                config.num_seconds,
-            )
-            found = INDICES.get(lines.kind, judge_faults)(lines)
-            judged[c] = replace(found, trusts={Cause.DROPOUT: dropout_trust(lines, is_expected), **found.trusts})
+    is_beatless = None
+    for c in sorted(range(len(block.names)), key=lambda c: config.channels[c] is not ChannelKind.ECG):
+        name = block.names[c]
+        if name is None:
+            continue
+        lines = prepare_lines(
+            config.channels[c],
+            name,
+            block.units[c],
+            config.sample_rate_hz,
+            block.values[part, c],
+            block.is_real[part, c],
+            config.num_seconds,
+            None if config.channels[c] is ChannelKind.ECG else is_beatless,
+        )
+        found = INDICES.get(lines.kind, judge_faults)(lines)
+        judged[c] = replace(found, trusts={Cause.DROPOUT: dropout_trust(lines, is_expected), **found.trusts})
+        if lines.kind is ChannelKind.ECG:
+            is_beatless = heart_without_beats([judged[e] for e in judged])
+    excuse_silence(judged)
+    blame_lone_silence(judged)
     return judged
 
 
-def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16[np.ndarray, "line second"]]:
+def _combine(
+    trusts: Trusts, kind: ChannelKind
+) -> tuple[Float32[np.ndarray, "line second"], UInt16[np.ndarray, "line second"]]:
     """Return the product of all trusts and the causes whose trust alone is below grade B.
 
     A second without any sample has the cause dropout alone, one that is next to empty or at rest only what empties it
@@ -164,7 +178,7 @@ def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16
     present = trusts[Cause.DROPOUT]
     quality, causes = np.empty(present.shape, np.float32), np.empty(present.shape, np.uint16)
     table = np.concatenate(list(trusts.values())).reshape(len(trusts), *present.shape)
-    multiply_trusts(table, *_flags_and_limits(tuple(trusts)), quality, causes)
+    multiply_trusts(table, *_flags_and_limits(tuple(trusts), kind), quality, causes)
     if present.min(initial=1) <= REST_BELOW or trusts[Cause.FLAT].min(initial=1) <= REST_BELOW:
         causes[np.minimum(present, trusts[Cause.FLAT]) < REST_BELOW] &= np.uint16(CAUSES_AT_REST)
         causes[present <= 0] = int(Cause.DROPOUT)
@@ -172,10 +186,13 @@ def _combine(trusts: Trusts) -> tuple[Float32[np.ndarray, "line second"], UInt16
 
 
 @lru_cache(maxsize=16)
-def _flags_and_limits(causes: tuple[Cause, ...]) -> tuple[UInt16[np.ndarray, " cause"], Float32[np.ndarray, " cause"]]:
+def _flags_and_limits(
+    causes: tuple[Cause, ...], kind: ChannelKind
+) -> tuple[UInt16[np.ndarray, " cause"], Float32[np.ndarray, " cause"]]:
     """Return the flag of each cause, and the trust below which it is named."""
+    below = {Cause.BASELINE: BASELINE_BELOW.get(kind, BASELINE_BELOW_ELSE)}
     flags = np.array([int(cause) for cause in causes], np.uint16)
-    return flags, np.array([CAUSES_BELOW.get(cause, CAUSE_BELOW) for cause in causes], np.float32)
+    return flags, np.array([below.get(cause, CAUSE_BELOW) for cause in causes], np.float32)
 
 
 def joint_quality(

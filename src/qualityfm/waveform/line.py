@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64, UInt16
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt16
 
 from qualityfm.records import GRADE_CUTS, Cause, ChannelKind
 from qualityfm.waveform.seconds import second_starts
@@ -72,10 +72,17 @@ class Line:
         causes: `Cause` flags of the seconds that lost more than a grade.
         is_touched: Whether any artefact was put on.
         gain: What is left of the signal's amplitude at each sample, None while that is all of it.
+        is_beating: False for a sample at which no beat is due because the heart stands still; None for a heart that
+            never does.
     """
 
     def __init__(
-        self, samples: Float32[np.ndarray, " time"], kind: ChannelKind, sample_rate_hz: float, power: float
+        self,
+        samples: Float32[np.ndarray, " time"],
+        kind: ChannelKind,
+        sample_rate_hz: float,
+        power: float,
+        is_beating: Bool[np.ndarray, " time"] | None = None,
     ) -> None:
         self.samples = samples
         self.kind = kind
@@ -87,6 +94,11 @@ class Line:
         self.causes: UInt16[np.ndarray, " second"] = np.zeros(len(self.starts), np.uint16)
         self.is_touched = False
         self.gain: Float32[np.ndarray, " time"] | None = None
+        self.is_beating = is_beating
+
+    def beats_in(self, begin: int, end: int) -> Bool[np.ndarray, " time"]:
+        """Return where in a span beats are due."""
+        return np.ones(end - begin, bool) if self.is_beating is None else self.is_beating[begin:end]
 
     def taper(self, begin: int, end: int) -> Float32[np.ndarray, " time"]:
         """Return weights 0 to 1 that fade a span in and out, except where it starts or ends with the line."""

@@ -5,7 +5,7 @@ For the demo and for tests that need truth. Nothing here is meant to replace rec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,8 +26,14 @@ CAUSES_WITH_SNR = (Cause.NOISE, Cause.MOTION, Cause.BASELINE, Cause.POWER_LINE, 
 #: Usual heart rates that the pulse model holds for, per minute; a real patient outside of it is drawn at its edge.
 POSSIBLE_RATE_BPM = (34.0, 160.0)
 
-#: Faults of the set-up last until somebody sees them: this long, s, unless another fault comes first.
-SET_UP_WRONG, SET_UP_WRONG_S = (Cause.WRONG_RATE, Cause.DISAGREEMENT), 60.0
+#: Faults of the set-up last until somebody sees them: this long at least, s, or a whole recording, as often as not.
+SET_UP_WRONG, SET_UP_WRONG_S, WHOLE_SHARE = (Cause.WRONG_RATE, Cause.DISAGREEMENT, Cause.INVERTED), 60.0, 0.5
+
+#: Swapped electrodes turn leads of the limbs over, and leave that of the chest as it is.
+CHEST_LEAD = "V"
+
+#: A pulse runs off for so long after the last beat, s.
+RUN_OFF_S = 1.0
 
 #: Least distance between two faults of one channel, s, so that each has its own truth.
 FAULT_DISTANCE_S = 1.0
@@ -43,11 +49,13 @@ class SimulationConfig:
         ecg_sample_rate_hz: Rate of the two ECG leads, Hz.
         ppg_sample_rate_hz: Rate of the PPG, Hz.
         abp_sample_rate_hz: Rate of the arterial pressure, Hz.
-        faults_per_minute: Mean number of artefacts in a minute of each channel; 0 for a clean recording.
+        faults_per_minute: Mean number of passing artefacts in a minute of each channel; 0 for a clean recording.
         fault_s_range: Shortest and longest artefact, s, drawn evenly on a log scale.
         snr_db_range: SNR of noise and motion, and of weak signals over their sensor's noise floor, dB.
         drift_snr_db_range: SNR of baseline wander, dB.
-        causes: Artefacts to draw from, all equally likely on the channels that can have them.
+        set_up_probability: Chance that a channel of a recording with artefacts was set up wrongly: upside down, at a
+            wrong rate or on another patient.
+        causes: Artefacts to draw from, of each sort all equally likely on the channels that can have them.
     """
 
     duration_s: float = 300.0
@@ -59,6 +67,7 @@ class SimulationConfig:
     fault_s_range: tuple[float, float] = (2.0, 20.0)
     snr_db_range: tuple[float, float] = (-6.0, 12.0)
     drift_snr_db_range: tuple[float, float] = (-18.0, 0.0)
+    set_up_probability: float = 0.15
     causes: tuple[Cause, ...] = tuple(ARTEFACTS)
 
     def __post_init__(self) -> None:
@@ -67,6 +76,8 @@ class SimulationConfig:
         for name in ("ecg_sample_rate_hz", "ppg_sample_rate_hz", "abp_sample_rate_hz"):
             _check(name, getattr(self, name), 20 <= getattr(self, name) <= 1e4, "20 <= x <= 1e4")
         _check("faults_per_minute", self.faults_per_minute, 0 <= self.faults_per_minute <= 60, "0 <= x <= 60")
+        is_chance = 0 <= self.set_up_probability <= 1
+        _check("set_up_probability", self.set_up_probability, is_chance, "a probability in [0, 1]")
         for name in ("fault_s_range", "snr_db_range", "drift_snr_db_range"):
             pair = getattr(self, name)
             is_pair = len(pair) == 2 and -100 <= pair[0] <= pair[1] <= 1e5
@@ -180,7 +191,8 @@ def simulate(
     ppg_foot_s = beats.times_s + delay_s + patient.ppg.arrival_s
     abp_foot_s = beats.times_s + delay_s + patient.abp.arrival_s
     clean = _clean_signals(config, patient, beats, ppg_foot_s, abp_foot_s, wave_rng)
-    signals, truth, quality, causes = _with_faults(clean, config, bank or NoiseBank.modelled(seed, 250.0), fault_rng)
+    bank = bank or NoiseBank.modelled(seed, 250.0)
+    signals, truth, quality, causes = _with_faults(clean, beats, config, bank, fault_rng)
     is_inside = (beats.times_s >= 0) & (beats.times_s < config.duration_s)
     systolic, diastolic = _beat_pressures(clean[3], abp_foot_s)
     name = f"simulated-{config.rhythm}-{seed}"
@@ -241,31 +253,24 @@ def _clean_signals(
     abp += 0.15 * rng.standard_normal(num_abp)
     return (
         signal("II", ChannelKind.ECG, "mV", ecg_hz, leads[0]),
-        signal("V", ChannelKind.ECG, "mV", ecg_hz, leads[1]),
+        signal(CHEST_LEAD, ChannelKind.ECG, "mV", ecg_hz, leads[1]),
         signal("PLETH", ChannelKind.PPG, "NU", ppg_hz, ppg),
         signal("ABP", ChannelKind.ABP, "mmHg", abp_hz, abp),
     )
 
 
 def _with_faults(
-    clean: tuple[Signal, ...], config: SimulationConfig, bank: NoiseBank, rng: np.random.Generator
+    clean: tuple[Signal, ...], beats: Beats, config: SimulationConfig, bank: NoiseBank, rng: np.random.Generator
 ) -> tuple[
     tuple[Signal, ...], tuple[Fault, ...], Float32[np.ndarray, "channel second"], UInt16[np.ndarray, "channel second"]
 ]:
     """Return the signals with artefacts, the list of them, and the quality they leave with its causes."""
     signals, faults, lines = [], [], []
     for channel, signal in enumerate(clean):
-        samples, rate_hz = signal.samples.copy(), signal.sample_rate_hz
-        line = Line(samples, signal.kind, rate_hz, float(signal_power(samples[None], rate_hz)[0]))
-        spans = _draw_spans(config, rng)
-        for (start_s, end_s), next_s in zip(spans, [*(start for start, _ in spans), np.inf][1:], strict=True):
-            possible = [cause for cause in config.causes if can_meet(cause, signal.kind)]
-            if not possible:
-                break
-            cause = possible[rng.integers(len(possible))]
-            if cause in SET_UP_WRONG:
-                end_s = max(end_s, min(start_s + SET_UP_WRONG_S, next_s - FAULT_DISTANCE_S))
-            begin, end = round(start_s * rate_hz), min(round(end_s * rate_hz), len(samples))
+        line = _line(signal, beats)
+        for cause, start_s, end_s in _draw_faults(signal, config, rng):
+            rate_hz = signal.sample_rate_hz
+            begin, end = round(start_s * rate_hz), min(round(end_s * rate_hz), len(line.samples))
             snr_db = rng.uniform(*(config.drift_snr_db_range if cause is Cause.BASELINE else config.snr_db_range))
             if spoil(line, cause, begin, end, snr_db=snr_db, bank=bank, rng=rng):
                 faults.append(
@@ -277,14 +282,52 @@ def _with_faults(
                         snr_db=snr_db if cause in CAUSES_WITH_SNR else None,
                     )
                 )
-        spoiled = Signal(
-            name=signal.name, kind=signal.kind, unit=signal.unit, sample_rate_hz=rate_hz, samples=line.samples
-        )
-        signals.append(spoiled)
+        signals.append(replace(signal, samples=line.samples))
         lines.append(line)
     num_seconds = min(len(line.quality) for line in lines)
     quality = np.array([line.quality[:num_seconds] for line in lines], np.float32)
     return tuple(signals), tuple(faults), quality, np.array([line.causes[:num_seconds] for line in lines], np.uint16)
+
+
+def _line(signal: Signal, beats: Beats) -> Line:
+    """Return a clean signal to be spoiled; its power is that of the beating heart, where it beats."""
+    rate_hz = signal.sample_rate_hz
+    at_s = np.arange(len(signal.samples)) / rate_hz
+    late_s = 0.0 if signal.kind is ChannelKind.ECG else RUN_OFF_S
+    is_beating = np.ones(len(at_s), bool)
+    for begin_s, end_s in beats.standstill_s:
+        is_beating[(at_s >= begin_s + late_s) & (at_s < end_s)] = False
+    power = float(signal_power(np.where(is_beating, signal.samples, np.float32(np.nan))[None], rate_hz)[0])
+    power = power or float(signal_power(signal.samples[None], rate_hz)[0])
+    return Line(signal.samples.copy(), signal.kind, rate_hz, power, is_beating)
+
+
+def _draw_faults(
+    signal: Signal, config: SimulationConfig, rng: np.random.Generator
+) -> list[tuple[Cause, float, float]]:
+    """Return cause, start and end of each fault of one channel, s, in time order and apart from each other."""
+    spans = _draw_spans(config, rng)
+    drawn: list[tuple[Cause, float, float]] = []
+    wrong = [cause for cause in config.causes if cause in SET_UP_WRONG and can_meet(cause, signal.kind)]
+    if signal.name == CHEST_LEAD:
+        wrong = [cause for cause in wrong if cause is not Cause.INVERTED]
+    if wrong and config.faults_per_minute > 0 and rng.random() < config.set_up_probability:
+        start_s, end_s = _draw_set_up_span(config.duration_s, rng)
+        drawn.append((wrong[rng.integers(len(wrong))], start_s, end_s))
+        spans = [span for span in spans if _is_apart(span, (start_s, end_s))]
+    passing = [cause for cause in config.causes if cause not in SET_UP_WRONG and can_meet(cause, signal.kind)]
+    for start_s, end_s in spans if passing else ():
+        drawn.append((passing[rng.integers(len(passing))], start_s, end_s))
+    return sorted(drawn, key=lambda fault: fault[1])
+
+
+def _draw_set_up_span(duration_s: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Return start and end of a fault of the set-up, s."""
+    if duration_s <= SET_UP_WRONG_S or rng.random() < WHOLE_SHARE:
+        return 0.0, duration_s
+    length_s = SET_UP_WRONG_S * (duration_s / SET_UP_WRONG_S) ** rng.random()
+    start_s = rng.uniform(0, duration_s - length_s)
+    return start_s, start_s + length_s
 
 
 def _draw_spans(config: SimulationConfig, rng: np.random.Generator) -> list[tuple[float, float]]:
@@ -294,11 +337,13 @@ def _draw_spans(config: SimulationConfig, rng: np.random.Generator) -> list[tupl
     for _ in range(rng.poisson(config.faults_per_minute * config.duration_s / 60)):
         length_s = min(low_s * (high_s / low_s) ** rng.random(), config.duration_s)
         start_s = rng.uniform(0, config.duration_s - length_s)
-        if all(
-            start_s > end + FAULT_DISTANCE_S or start_s + length_s < begin - FAULT_DISTANCE_S for begin, end in spans
-        ):
+        if all(_is_apart((start_s, start_s + length_s), span) for span in spans):
             spans.append((start_s, start_s + length_s))
     return sorted(spans)
+
+
+def _is_apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[0] > other[1] + FAULT_DISTANCE_S or one[1] < other[0] - FAULT_DISTANCE_S
 
 
 def _beat_pressures(

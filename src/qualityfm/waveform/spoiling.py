@@ -9,10 +9,13 @@ What a second loses (factors of several artefacts multiply; the curves are our o
 - added noise, motion: logistic in the second's SNR, 0.5 at 6 dB, 0.88 at 12 dB, 0.12 at 0 dB;
 - baseline wander: the same curve around -6 dB, for a high-pass filter undoes most of it;
 - low amplitude: the first curve, for the SNR of the shrunken signal over the sensor's noise floor;
-- flat, dropout: the share of its samples; saturation: three times that share, for what is cut off are the peaks;
+- flat, dropout: the share of its samples; saturation: three times the share from which a rail takes more than the
+  sensor's own noise, for what is cut off are the peaks;
 - spikes: the share of it that lies within an eighth of a second of a spike;
 - power line: the first curve around 0 dB, for a notch filter undoes most of it;
 - high amplitude, wrong rate, inverted, disagreement: a fixed share of each second under them (`COST_OF_CAUSE`).
+
+Where the heart stands still there is no beat to be upside down, late, too fast or too small: those faults cost nothing.
 """
 
 from __future__ import annotations
@@ -49,6 +52,10 @@ CHANNELS_OF_CAUSE = {
     Cause.INVERTED: (ChannelKind.ECG, ChannelKind.PPG),
     Cause.DISAGREEMENT: (ChannelKind.PPG, ChannelKind.ABP),
 }
+#: How fast a channel runs whose file names a wrong rate: 125 Hz read as 250, 500 as 125, and the like; 300 and 360 Hz
+#: read as 250, and 250 as 300 or 360. Factors of two are the more frequent, docs/decisions/0035.
+SPEEDS_OF_WRONG_RATES = (2.0, 0.5, 2.0, 0.5, 4.0, 0.25, 250 / 300, 250 / 360, 300 / 250, 360 / 250)
+
 CENTRE_DB_OF_CAUSE = {Cause.BASELINE: DRIFT_CENTRE_DB, Cause.POWER_LINE: POWER_LINE_CENTRE_DB}
 SPIKE_REACH_S = 0.125
 
@@ -166,26 +173,33 @@ def _weaken(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rn
         line.gain = np.ones(len(line.samples), np.float32)
     line.gain[begin:end] *= 1 + weight * np.float32(gain - 1)
     lost = 1 - quality_of_noise(np.array((SENSOR_FLOOR / gain) ** 2), NOISE_CENTRE_DB)
-    line.lower(begin, is_real * lost, _kept, Cause.LOW_AMPLITUDE)
+    line.lower(begin, is_real * line.beats_in(begin, end) * lost, _kept, Cause.LOW_AMPLITUDE)
     return True
 
 
 def _saturate(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
-    """Push the signal against the rails of its amplifier, which are 20 to 80 % of its range apart."""
+    """Cut the signal off at the rails of its amplifier.
+
+    As often as not they are as near as 20 to 80 % of its range, both of them; otherwise an offset carries 30 % of the
+    range and more, up to all of it, beyond a rail that no clean sample of the span reaches.
+    """
     samples, is_real = line.samples[begin:end], line.is_real[begin:end]
     level, low, high = samples[is_real].mean(), samples[is_real].min(), samples[is_real].max()
     if high - low <= 1e-6 * abs(level):
         return False
-    room = rng.uniform(0.2, 0.8)
-    floor, ceiling = np.float32(level + room * (low - level)), np.float32(level + room * (high - level))
-    pushed = samples + np.float32(rng.normal(0, 0.4) * (high - low))
+    pushed, floor, ceiling = samples.copy(), np.float32(-np.inf), np.float32(np.inf)
+    if rng.random() < 0.5:
+        room = rng.uniform(0.2, 0.8)
+        floor, ceiling = np.float32(level + room * (low - level)), np.float32(level + room * (high - level))
+    else:
+        beyond, carried = (np.float32(rng.uniform(*share) * (high - low)) for share in ((0.05, 0.5), (0.3, 1.3)))
+        if rng.random() < 0.5:
+            ceiling, pushed = high + beyond, pushed + (beyond + carried)
+        else:
+            floor, pushed = low - beyond, pushed - (beyond + carried)
     np.clip(pushed, floor, ceiling, out=samples)
-    line.lower(
-        begin,
-        ((samples == floor) | (samples == ceiling)) * 1.0,
-        lambda s: _kept(SATURATION_WEIGHT * s),
-        Cause.SATURATION,
-    )
+    is_cut = np.abs(pushed - samples) > SENSOR_FLOOR * np.sqrt(line.power)  # nothing is lost that noise hides
+    line.lower(begin, is_cut * 1.0, lambda s: _kept(SATURATION_WEIGHT * s), Cause.SATURATION)
     return True
 
 
@@ -214,20 +228,12 @@ def _invert(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rn
 
 
 def _stretch(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, rng: np.random.Generator) -> bool:
-    """Play the signal at another rate, as a header with a wrong one does: 0.25 to 0.5 or 2 to 4 times as fast."""
+    """Play the signal at another rate, as a file does that names a wrong one: `SPEEDS_OF_WRONG_RATES`."""
     if line.power == 0 or end - begin < line.sample_rate_hz:
         return False
-    speed = 2 ** (rng.uniform(1, 2) * (1 if rng.random() < 0.5 else -1))
-    source = line.samples[begin:end].copy()
-    last = len(source) - 1
-    # There and back again, so that a fast copy never runs out of signal and never jumps.
-    position = last - np.abs((np.arange(len(source)) * speed) % (2 * last) - last)
-    left = position.astype(np.int64)
-    fraction = (position - left).astype(np.float32)
-    stretched = source[left] * (1 - fraction) + source[np.minimum(left + 1, last)] * fraction
-    is_real = line.is_real[begin:end]
-    present = source[is_real]
-    line.samples[begin:end][is_real] = np.where(np.isfinite(stretched), stretched, present.mean())[is_real]
+    speed = SPEEDS_OF_WRONG_RATES[rng.integers(len(SPEEDS_OF_WRONG_RATES))]
+    # Once more from the start where a fast copy runs out of signal: played backwards it would be no heart's.
+    _replay(line, begin, end, np.arange(end - begin) * speed % (end - begin))
     return _charge(line, begin, end, Cause.WRONG_RATE)
 
 
@@ -239,21 +245,28 @@ def _misplace(line: Line, begin: int, end: int, snr_db: float, bank: NoiseBank, 
     num_samples = end - begin
     if line.power == 0 or num_samples < line.sample_rate_hz:
         return False
-    samples = line.samples[begin:end]
     cycle = rng.uniform(*MISPLACED_CYCLE_S) * line.sample_rate_hz / (2 * np.pi)  # samples per radian
     here = np.arange(num_samples)
     wander = rng.uniform(*MISPLACED_DEPTH) * cycle * np.sin(here / cycle + rng.uniform(0, 2 * np.pi))
-    place = (here + rng.integers(num_samples) + wander) % num_samples
-    left = place.astype(np.int64)
-    right, fraction = (left + 1) % num_samples, (place - left).astype(np.float32)
-    moved = samples[left] * (1 - fraction) + samples[right] * fraction
-    is_movable = line.is_real[begin:end] & np.isfinite(moved)
-    samples[is_movable] = moved[is_movable]
+    _replay(line, begin, end, (here + rng.integers(num_samples) + wander) % num_samples)
     return _charge(line, begin, end, Cause.DISAGREEMENT)
 
 
+def _replay(line: Line, begin: int, end: int, place: Float[np.ndarray, " time"]) -> None:
+    """Put the signal of other places of a span, in samples from its start, where there is and was any."""
+    samples = line.samples[begin:end]
+    left = place.astype(np.int64)
+    right, fraction = (left + 1) % len(samples), (place - left).astype(np.float32)
+    moved = samples[left] * (1 - fraction) + samples[right] * fraction
+    is_movable = line.is_real[begin:end] & np.isfinite(moved)
+    samples[is_movable] = moved[is_movable]
+
+
 def _charge(line: Line, begin: int, end: int, cause: Cause) -> bool:
-    line.lower(begin, line.is_real[begin:end] * COST_OF_CAUSE[cause], _kept, cause)
+    is_charged = line.is_real[begin:end]
+    if cause is not Cause.HIGH_AMPLITUDE:
+        is_charged = is_charged & line.beats_in(begin, end)
+    line.lower(begin, is_charged * COST_OF_CAUSE[cause], _kept, cause)
     return True
 
 

@@ -45,6 +45,7 @@ USUAL_RISE_S = 0.02  # time that the steepest part of a QRS complex takes to cro
 #: where their sum lies between these figures below 0.
 UPRIGHT_II = (0.9, 1.01, -4.23, 1.63, 1.38, -2.49, -0.23, -0.25, 5.37, -1.4, -2.09, 0.92)
 UPSIDE_DOWN = (1.5, 3.0)
+STEADY_SHARE = 0.2  # share of steady oscillation from which on a segment is not asked
 BURST_HALF = 4.0  # range of a second, in usual ranges
 SPIKE_HALF = 0.9  # needle, in usual ranges
 WEAK_REACH = 2  # five seconds in a row: asystole, too, is named at last
@@ -94,7 +95,7 @@ def judge_ecg(lines: Lines) -> Judgement:
         Cause.MOTION: burst_trust(ranges, usual, BURST_HALF) * likeness_trust(signs, MOTION),
         Cause.SPIKE: spike_trust(lines, fast, noise, usual, SPIKE_HALF, lines.has_samples, unsteady <= 0),
         Cause.INVERTED: mirror_trust(events.num_mirrored * (unsteady > 0), events.number)
-        * polarity_trust(lines.name, events.beat)[:, None],
+        * polarity_trust(lines.name, events.beat, unsteady)[:, None],
         **timescale_trust(events.number, rise_s, USUAL_RISE_S, (ranges > BEATING * usual) & (unsteady > 0)),
         **amplitude_trusts(lines, ranges, weak, usual),
     }
@@ -110,7 +111,9 @@ def judge_ecg(lines: Lines) -> Judgement:
     )
 
 
-def polarity_trust(name: str, beat: Float32[np.ndarray, "line step"]) -> Float32[np.ndarray, " line"]:
+def polarity_trust(
+    name: str, beat: Float32[np.ndarray, "line step"], unsteady: Float32[np.ndarray, "line second"]
+) -> Float32[np.ndarray, " line"]:
     """Return the trust left by the mean beat of lead II, which is like that of other people or like its mirror image.
 
     Of a chest lead, whose place is not known, half are like the mirror image of the others: it is not asked.
@@ -120,6 +123,7 @@ def polarity_trust(name: str, beat: Float32[np.ndarray, "line step"]) -> Float32
     # Summed line by line: a matrix product adds in another order for another number of lines.
     upside_down = -(beat * np.array(UPRIGHT_II, np.float32)).sum(axis=1)
     lost = np.clip((upside_down - UPSIDE_DOWN[0]) / (UPSIDE_DOWN[1] - UPSIDE_DOWN[0]), 0, 1)
+    lost[(unsteady <= 0).mean(axis=1) > STEADY_SHARE] = 0  # a fibrillation or flutter has no upright
     return np.asarray(1 - (1 - MIRRORED_TRUST) * lost, np.float32)
 
 

@@ -9,12 +9,17 @@ from jaxtyping import Bool, Float32
 
 from qualityfm.quality.disturbance import baseline_movement, quiet_size, without_mains
 from qualityfm.quality.faults import find_resting, flat_trust, mains_level
-from qualityfm.quality.lines import Lines, usual_range
+from qualityfm.quality.lines import Lines, low_stretch, usual_range
 from qualityfm.quality.measures import extent
 from qualityfm.quality.standstill import usual_without_beats
 
 #: Seconds of living signal from which the usual range is taken, at least. Our own choice, docs/decisions/0021.
 LEAST_LIVING = 3
+
+#: Seconds so many times smaller than usual, three in a row, that are as clean as this, noise over range, are of the
+#: usual size if there are as many: a wrong gain took most of the others. A weak signal is not as clean.
+#: Our own choice, docs/decisions/0035.
+MAGNIFIED, SMALL_REACH, CLEAN, LEAST_SMALL = 6.0, 1, 0.008, 5
 
 #: No noise is so many times the range of its second.
 NEVER_DROWNED = 1e9
@@ -103,7 +108,7 @@ def open_lines(
     # Where the heart stands still for most of a segment, the size of what is left is that of its noise: measured by
     # it, the pulse before would be a giant, and the last digit a storm.
     is_usable = np.where(is_drowned, is_usable, is_living)
-    usual = usual_range(ranges, is_usable)
+    usual = _of_small(ranges, level, is_usable, usual_range(ranges, is_usable))
     if is_stopped.any():
         usual = np.where(is_stopped, usual_without_beats(lines, usual), usual)
     quiet = level / np.maximum(usual, 1e-9)
@@ -120,3 +125,19 @@ def open_lines(
         noise=without_mains(quiet, mains),
         movement=baseline_movement(lines, baseline.values, baseline.sample_rate_hz, usual),
     )
+
+
+def _of_small(
+    ranges: Float32[np.ndarray, "line second"],
+    level: Float32[np.ndarray, "line second"],
+    is_usable: Bool[np.ndarray, "line second"],
+    usual: Float32[np.ndarray, "line 1"],
+) -> Float32[np.ndarray, "line 1"]:
+    """Return the usual range of each line, that of its small seconds where the others are magnified."""
+    if not (MAGNIFIED * ranges < usual).any():
+        return usual
+    is_small = is_usable & (MAGNIFIED * low_stretch(ranges, SMALL_REACH) < usual) & (level < CLEAN * ranges)
+    is_magnified = is_small.sum(axis=1, keepdims=True) >= LEAST_SMALL
+    if not is_magnified.any():
+        return usual
+    return np.where(is_magnified, usual_range(ranges, is_small), usual)

@@ -39,6 +39,7 @@ MOTION = {
     ChannelKind.ABP: MotionModel(disturbed=(2.64, -0.15, 0.99, 0.64, 5.0), is_motion=(6.59, -7.09, -1.9, -21.18)),
 }
 FLUSH_HALF = 1.0  # lowest sample of a second above the usual peak, in usual ranges
+LOW_PEAKS = 0.25  # which of the ordered peaks is the usual one
 FALL_HALF = 1.4  # steepest fall over steepest rise
 HIGH_HALF = 6.0  # range of a second, in usual ranges
 BEATING = 0.4  # range of a second that holds a beat, in usual ranges
@@ -136,7 +137,8 @@ def flush_trust(lines: Lines, usual: Float32[np.ndarray, "line 1"]) -> Float32[n
     if lines.kind != ChannelKind.ABP:
         return np.ones((len(usual), lines.num_seconds), np.float32)
     lowest, highest = lines.extent
-    above = against_usual(lowest - np.median(highest, axis=1, keepdims=True), usual)
+    rank = int(LOW_PEAKS * (lines.num_seconds - 1))  # a flush may take most of a segment
+    above = against_usual(lowest - np.partition(highest, rank, axis=1)[:, rank, None], usual)
     return falling(above, FLUSH_HALF, steepness=4)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from numpy.lib.stride_tricks import sliding_window_view
 
-from qualityfm.tasks.beat_features import Figures, extreme_rate
+from qualityfm.tasks.beat_features import Figures, extreme_rate, longest_run
 from qualityfm.tasks.beat_trains import BeatTrain, ecg_train, pulse_train
 from qualityfm.tasks.bursts import burst_features
 from qualityfm.tasks.line_series import series_features
@@ -111,17 +111,6 @@ def quiet_criteria(line: Float32[np.ndarray, " time"], usual_size: float, width_
     found = {f"quiet_{share:g}": longest_run(moves < share) * step / RATE_HZ for share in QUIET}
     means = sliding_window_view(moves, min(len(moves), round(3 * RATE_HZ / step))).mean(axis=1)
     return found | {"least_move": float(means.min())}
-
-
-def longest_run(is_so: Mask) -> int:
-    """Return the length of the longest run of True.
-
-    Example:
-        >>> longest_run(np.array([True, False, True, True]))
-        2
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_so, [False])).astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def over_channels(found: Figures) -> Figures:

@@ -7,7 +7,7 @@ after what the entries of the 2015 challenge measure (Clifford et al., Physiol M
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from qualityfm.tasks.traces import RATE_HZ
 
@@ -57,6 +57,17 @@ def extreme_rate(times_s: Float[np.ndarray, " beat"], num_beats: int, *, fastest
         return np.nan
     spans = times_s[num_beats:] - times_s[:-num_beats]
     return float(60 * num_beats / (spans.min() if fastest else spans.max()))
+
+
+def longest_run(is_so: Bool[np.ndarray, " tick"]) -> int:
+    """Return the length of the longest run of True.
+
+    Example:
+        >>> longest_run(np.array([True, False, True, True]))
+        2
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_so, [False])).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def beat_shapes(line: Float32[np.ndarray, " time"], beats: Int64[np.ndarray, " beat"]) -> Float32[np.ndarray, "beat t"]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy.lib.stride_tricks import sliding_window_view
 
-from qualityfm.tasks.beat_features import Figures
+from qualityfm.tasks.beat_features import Figures, longest_run
 from qualityfm.tasks.traces import RATE_HZ
 from qualityfm.waveform.filters import Band, split_bands
 
@@ -45,7 +45,7 @@ def burst_features(lines: Mapping[str, Float32[np.ndarray, " time"]]) -> Figures
     swings = np.array([_swing(line) for slot, line in lines.items() if not slot.startswith("ecg")])
     strength = size * np.maximum(repeat, 0)
     found = {"size": float(size.max()), "size_one": float(sizes.max()), "strength": float(strength.max())}
-    found["length_s"] = _longest((size > LARGE) & (repeat > REPEATS)) * HOP_S
+    found["length_s"] = longest_run((size > LARGE) & (repeat > REPEATS)) * HOP_S
     at = int(strength.argmax())
     found |= {"repeat": float(repeat[at]), "repeat_least": float(repeats[:, at].min()), "agree": _agree(leads, at)}
     found["seconds_ago"] = (len(size) - 1 - at) * HOP_S
@@ -109,8 +109,3 @@ def _agree(leads: list[Float32[np.ndarray, " time"]], at: int) -> float:
 def _late(line: Float32[np.ndarray, " time"]) -> np.ndarray:
     parts, num = _stretches(line)
     return parts[-num:]
-
-
-def _longest(is_so: np.ndarray) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_so, [False])).astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))

@@ -119,7 +119,7 @@ def polarity_trust(
     """
     if name.upper().split()[-1:] not in (["II"], ["MLII"]):
         return np.ones(len(beat), np.float32)
-    upside_down = -(beat @ np.array(UPRIGHT_II, np.float32))
+    upside_down = -(beat * np.array(UPRIGHT_II, np.float32)).sum(axis=1)  # a product would hang on the batch's size
     lost = np.clip((upside_down - UPSIDE_DOWN[0]) / (UPSIDE_DOWN[1] - UPSIDE_DOWN[0]), 0, 1)
     lost[(unsteady <= 0).mean(axis=1) > STEADY_SHARE] = 0  # a fibrillation or flutter has no upright
     return np.asarray(1 - (1 - MIRRORED_TRUST) * lost, np.float32)

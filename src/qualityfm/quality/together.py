@@ -64,7 +64,7 @@ def _run_wrong(
     is_asked = _asked_seconds([judged[c] for c in slots])
     is_long = is_asked.sum(axis=1) >= MIN_LENGTH_S
     beats = _beats([judged[c] for c in slots], is_asked)
-    is_good = (quality[:, slots].mean(axis=2) >= MIN_QUALITY).T
+    is_good = np.array([np.ascontiguousarray(quality[:, c]).mean(axis=1) >= MIN_QUALITY for c in slots])
     mean_trust = np.array([agreement[c].mean(axis=1) if c in agreement else np.ones(len(quality)) for c in slots])
     agrees, disagrees = is_good & (mean_trust >= AGREES), mean_trust < DISAGREES
     is_wrong = np.zeros(is_good.shape, bool)

@@ -12,6 +12,7 @@ from qualityfm.quality.faults import find_resting, flat_trust, mains_level
 from qualityfm.quality.lines import Lines, low_stretch, usual_range
 from qualityfm.quality.measures import extent
 from qualityfm.quality.standstill import usual_without_beats
+from qualityfm.records import ChannelKind
 
 #: Seconds of living signal from which the usual range is taken, at least. Our own choice, docs/decisions/0021.
 LEAST_LIVING = 3
@@ -108,7 +109,9 @@ def open_lines(
     # Where the heart stands still for most of a segment, the size of what is left is that of its noise: measured by
     # it, the pulse before would be a giant, and the last digit a storm.
     is_usable = np.where(is_drowned, is_usable, is_living)
-    usual = _of_small(ranges, level, is_usable, usual_range(ranges, is_usable))
+    usual = usual_range(ranges, is_usable)
+    if lines.kind is ChannelKind.ECG:  # a pulse may well be so small, and clean
+        usual = _of_small(ranges, level, is_usable, usual)
     if is_stopped.any():
         usual = np.where(is_stopped, usual_without_beats(lines, usual), usual)
     quiet = level / np.maximum(usual, 1e-9)

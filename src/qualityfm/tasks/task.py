@@ -34,7 +34,7 @@ class Task:
         max_lookback_s: How far before the window's end a variant may look, s.
         examples: Takes the data's folder and the table of labels (None: where the archive keeps them).
         unit: Unit of a quantity, such as "mmhg"; ends the names of its figures.
-        unused: Names the records that gave no example, with the reason, where the task makes its own labels.
+        unused: Names the records of a split that gave no example, with the reason, where the task makes its own labels.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Task:
     max_lookback_s: float
     examples: Callable[[Path, Path | None], list[Example]]
     unit: str = ""
-    unused: Callable[[Path, Path | None, Sequence[Example]], list[dict[str, str]]] | None = None
+    unused: Callable[[Path, Path | None, Sequence[Example], str | None], list[dict[str, str]]] | None = None
 
     def metrics(
         self,

@@ -60,8 +60,9 @@ def run(options: Options) -> int:
     model = find_task_model(options.model, task.name)
     model = model.trees if isinstance(model, TreePredictor) else model
     examples = labelled_examples(task, options.data, options.labels, options.layout)
-    is_own = task.unused is not None and options.layout is None
-    unused = task.unused(options.data, options.labels, examples) if is_own and task.unused is not None else []
+    unused = []
+    if task.unused is not None and options.layout is None:
+        unused = task.unused(options.data, options.labels, examples, options.split)
     examples = [e for e in examples if options.split is None or e.split == options.split]
     with progress("judging", len(examples)) as advance:
         found = evaluate(task, examples, model, advance, is_calibrated=options.calibrated)

@@ -51,10 +51,13 @@ def pressure_examples(data: Path, labels: Path | None) -> list[Example]:
     return examples
 
 
-def unused_records(data: Path, labels: Path | None, examples: Sequence[Example]) -> list[dict[str, str]]:
-    """Return the records of which no window is fit, each with the reason."""
+def unused_records(
+    data: Path, labels: Path | None, examples: Sequence[Example], split: str | None = None
+) -> list[dict[str, str]]:
+    """Return the records (of a split) of which no window is fit, each with the reason."""
     used = {example.name for example in examples}
-    names = dict.fromkeys(row["record"] for row in _rows(data, labels))
+    rows = _rows(data, labels)
+    names = dict.fromkeys(row["record"] for row in rows if split is None or split_of(row) == split)
     return [{"recording": name, "reason": _reason(data, name)} for name in names if name not in used]
 
 

@@ -36,7 +36,7 @@ class Task:
         unit: Unit of a quantity, such as "mmhg"; ends the names of its figures.
         kinds: Kinds of examples that are asked about; () for all.
         lessons: Gives what is learnt from, where that is more than what is asked about: examples of other kinds too.
-        unused: Names the records that gave no example, with the reason, where the task makes its own labels.
+        unused: Names the records of a split that gave no example, with the reason, where the task makes its own labels.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Task:
     unit: str = ""
     kinds: tuple[str, ...] = ()
     lessons: Callable[[Path, Path | None], list[Example]] | None = None
-    unused: Callable[[Path, Path | None, Sequence[Example]], list[dict[str, str]]] | None = None
+    unused: Callable[[Path, Path | None, Sequence[Example], str | None], list[dict[str, str]]] | None = None
 
     def metrics(
         self,

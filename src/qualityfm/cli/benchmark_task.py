@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from qualityfm.evidence.intervals import Estimate
     from qualityfm.evidence.pressure_benchmark import PressureBenchmark
 
+#: Beats of further patients that a model of rhythm learns from where they are there.
+BEAT_LISTS = "vitaldb_arrhythmia_annotations"
 TASK_NAMES = {"vt": "vt-alarm", "alarm": "alarm"}
 
 
@@ -29,7 +31,13 @@ def run_task(options: Options, data: Path) -> int:
         return _pressures(options, data)
     from qualityfm.evidence.task_benchmark import benchmark_af
 
-    found = benchmark_af(_data_set(data, "mitdb"), cache=options.out, scores=_scores(options))
+    lists = data / BEAT_LISTS
+    found = benchmark_af(
+        _data_set(data, "mitdb"),
+        beat_lists=lists if lists.is_dir() else None,
+        cache=options.out,
+        scores=_scores(options),
+    )
     _write(options, found.html)
     if options.json:
         figures = [{"model": m, "figure": f} | _plain(e) for m, f, e in found.rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qualityfm.cli.terminal import progress, remark, say_facts, say_json
@@ -33,11 +34,16 @@ def fit_trees(options: Options) -> int:
                 advice="`qualityfm benchmark vt`, alarm, af or abp measures trees in folds",
             )
         )
+    if options.beat_lists is not None and (options.task, options.how) != ("af", "trees"):
+        found = f"{options.task}, {options.how}"
+        raise ConfigError(
+            problem("no beat lists", where="finetune", field="--beat-lists", found=found, expected="af, trees")
+        )
     task = find_task(options.task)
     examples = training_examples((task.lessons or task.examples)(options.data, options.labels))
     question = question_of(task, examples, options.labels, options.window_s)
     name = options.name or f"{options.how}-{task.name}"
-    fit = fit_linear_model if options.how == "linear" else fit_tree_model
+    fit = fit_linear_model if options.how == "linear" else partial(fit_tree_model, beat_lists=options.beat_lists)
     with progress("measuring", len(examples)) as advance:
         fitted = fit(task, question, examples, name=name, seed=options.seed, report=advance)
     for line in fitted.problems:

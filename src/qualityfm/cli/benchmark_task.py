@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from qualityfm.evidence.pressure_benchmark import PressureBenchmark
     from qualityfm.evidence.task_benchmark import TaskBenchmark
 
+#: Beats of further patients that a model of rhythm learns from where they are there.
+BEAT_LISTS = "vitaldb_arrhythmia_annotations"
 TASK_NAMES = {"vt": "vt-alarm", "alarm": "alarm"}
 #: Archives that are benchmarked with the split they are published with.
 ARCHIVE_NAMES = ("vtac", "perform-af", "pulsedb", "uci")
@@ -35,7 +37,13 @@ def run_task(options: Options, data: Path) -> int:
         return _pressures(options, data)
     from qualityfm.evidence.task_benchmark import benchmark_af
 
-    found = benchmark_af(_data_set(data, "mitdb"), cache=options.out, scores=_scores(options))
+    lists = data / BEAT_LISTS
+    found = benchmark_af(
+        _data_set(data, "mitdb"),
+        beat_lists=lists if lists.is_dir() else None,
+        cache=options.out,
+        scores=_scores(options),
+    )
     _write(options, found.html)
     return _show_rhythm(options, found, {"benchmark": options.what})
 

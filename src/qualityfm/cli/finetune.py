@@ -44,6 +44,8 @@ class Options:
     """Table of labels; where it has a column split, only its `train` rows are learnt from."""
     layout: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """An archive with labels and split of its own: vtac, mimic-perform-af, pulsedb-subset or kachuee-uci."""
+    beat_lists: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """af with trees: beats of further patients to learn from, as in vitaldb_arrhythmia_annotations."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "qualityfm-tiny"
     """A shipped name, a run or a checkpoint; scratch:NAME (or a preset) for one untrained, or resnet."""
     model_folds: Annotated[str | None, tyro.conf.arg(metavar="PATTERN")] = None

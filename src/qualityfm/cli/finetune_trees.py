@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qualityfm.cli.terminal import progress, remark, say_facts, say_json
@@ -35,12 +36,17 @@ def fit_trees(options: Options) -> int:
                 advice="`qualityfm benchmark vt`, alarm, af or abp measures trees in folds",
             )
         )
+    if options.beat_lists is not None and (options.task, options.how) != ("af", "trees"):
+        found = f"{options.task}, {options.how}"
+        raise ConfigError(
+            problem("no beat lists", where="finetune", field="--beat-lists", found=found, expected="af, trees")
+        )
     task = find_task(options.task)
     lessons = replace(task, examples=task.lessons or task.examples)  # more may teach than is asked about
     examples = training_examples(labelled_examples(lessons, options.data, options.labels, options.layout))
     question = question_of(task, examples, options.labels, options.window_s)
     name = options.name or f"{options.how}-{task.name}"
-    fit = fit_linear_model if options.how == "linear" else fit_tree_model
+    fit = fit_linear_model if options.how == "linear" else partial(fit_tree_model, beat_lists=options.beat_lists)
     with progress("measuring", len(examples)) as advance:
         fitted = fit(task, question, examples, name=name, seed=options.seed, report=advance)
     for line in fitted.problems:

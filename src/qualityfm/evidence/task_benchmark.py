@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,12 @@ from qualityfm.evidence.curves import reliability, roc
 from qualityfm.evidence.intervals import Estimate, auc, bootstrap
 from qualityfm.evidence.report_tasks import chart, page, table
 from qualityfm.evidence.task_scores import write_scores
-from qualityfm.tasks.boosting import answer_sides
+from qualityfm.tasks.beat_lists import beat_list_lessons
+from qualityfm.tasks.boosting import Answers, answer_sides
 from qualityfm.tasks.examples import Example, groups_of, truths
-from qualityfm.tasks.features import feature_table
+from qualityfm.tasks.features import FeatureTable, feature_table
 from qualityfm.tasks.folds import leave_one_out_sides
+from qualityfm.tasks.learners import learner_of
 from qualityfm.tasks.metrics import decision_metrics
 from qualityfm.tasks.task import TASKS
 
@@ -40,6 +42,7 @@ class TaskBenchmark:
 def benchmark_af(
     folder: Path,
     *,
+    beat_lists: Path | None = None,
     cache: Path | None = None,
     scores: Path | None = None,
     num_rounds: int = 500,
@@ -49,6 +52,7 @@ def benchmark_af(
 
     Args:
         folder: WFDB records with rhythm annotations.
+        beat_lists: Beats of further patients, of whose training cases every round learns too.
         cache: Folder that keeps features.
         scores: CSV file to keep every answer in.
         num_rounds: Bootstrap rounds.
@@ -59,7 +63,7 @@ def benchmark_af(
     """
     examples = TASKS["af"].examples(folder, None) if examples is None else examples
     made = feature_table("af", examples, 30.0, cache)
-    answers = answer_sides(made.values, examples, leave_one_out_sides(examples), kind="binary")
+    answers = _answer_rhythms(made, examples, beat_lists)
     truth, score = truths(examples)[:, 0] > 0.5, answers.score[:, 0]
     called, groups = score >= answers.threshold, groups_of(examples)
     if scores is not None:
@@ -71,6 +75,18 @@ def benchmark_af(
     patients = per_patient(truth, called, groups)
     html = _rhythm_report(rows, patients, truth, score)
     return TaskBenchmark(task="af", rows=tuple(rows), patients=tuple(patients), html=html)
+
+
+def _answer_rhythms(made: FeatureTable, examples: Sequence[Example], beat_lists: Path | None) -> Answers:
+    sides, learn = leave_one_out_sides(examples), learner_of("af", made.names).learn
+    if beat_lists is None:
+        return answer_sides(made.values, examples, sides, kind="binary", learn=learn)
+    lessons = beat_list_lessons(beat_lists, made.names)
+    values, every = np.concatenate((made.values, lessons.values)), [*examples, *lessons.examples]
+    is_asked = np.arange(len(every)) < len(examples)
+    teachers = np.flatnonzero(~is_asked)
+    taught = [replace(side, train=np.concatenate((side.train, teachers))) for side in sides]
+    return answer_sides(values, every, taught, kind="binary", learn=learn, is_asked=is_asked)
 
 
 def _decision(truth: np.ndarray, called: np.ndarray, name: str) -> Callable[[np.ndarray], float]:

@@ -18,6 +18,8 @@ from qualityfm.tasks.trees import Trees
 
 #: Tasks that are learnt as alarms are.
 ALARM_TASKS = ("vt-alarm", "alarm")
+#: Column that a rhythm is not learnt from: lists of beats have no quality, so it would tell the archive.
+QUALITY = "quality"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,15 @@ def learner_of(task: str, names: Sequence[str]) -> Learner:
         settings = {"forest": FOREST, "boosted": SETTINGS, "own_kind": OWN_KIND, "own_weight": OWN_WEIGHT}
         made_of = "a forest and boosted trees"
         return Learner(learn=partial(fit_alarms, names=tuple(names)), made_of=made_of, settings=settings)
-    return Learner(learn=_boosted, made_of="boosted trees", settings=dict(SETTINGS))
+    learn = partial(_boosted, is_used=np.array([name != QUALITY for name in names], bool))
+    return Learner(learn=learn, made_of="boosted trees", settings=dict(SETTINGS))
 
 
-def _boosted(features: Float[np.ndarray, "example feature"], is_true: Bool[np.ndarray, " example"], seed: int) -> Trees:
-    return boosted(features, is_true, SETTINGS, seed)
+def _boosted(
+    features: Float[np.ndarray, "example feature"],
+    is_true: Bool[np.ndarray, " example"],
+    seed: int,
+    *,
+    is_used: Bool[np.ndarray, " feature"],
+) -> Trees:
+    return boosted(np.where(is_used, features, np.nan), is_true, SETTINGS, seed)

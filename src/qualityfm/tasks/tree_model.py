@@ -25,6 +25,7 @@ from qualityfm.models.question import Question
 from qualityfm.records import Recording
 from qualityfm.strict_json import read_json
 from qualityfm.tasks.answers import TaskPrediction, between, default_starts
+from qualityfm.tasks.beat_lists import beat_list_lessons
 from qualityfm.tasks.boosting import fitted_trees, inner_answers, require_two_classes
 from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.features import FEATURES, HIDDEN, FeatureTable, feature_row, feature_table, features_version
@@ -228,6 +229,7 @@ def fit_tree_model(
     name: str,
     sensitivity: float = SENSITIVITY,
     seed: int = 0,
+    beat_lists: Path | None = None,
     cache: Path | None = None,
     report: Callable[[int, str], None] | None = None,
 ) -> FittedTrees:
@@ -240,6 +242,7 @@ def fit_tree_model(
         name: For the card.
         sensitivity: That a "no" holds.
         seed: Of trees and inner folds.
+        beat_lists: Yes-or-no tasks of rhythm: lists of beats to learn from as well; nothing is chosen on them.
         cache: Folder that keeps features.
         report: Called with the number of examples measured.
 
@@ -254,20 +257,18 @@ def fit_tree_model(
     truth, groups = truths(examples), groups_of(examples)
     made = feature_table(task.name, examples, task.max_lookback_s, cache, report)
     learner = learner_of(task.name, made.names)
-    operating, metrics = None, {}
+    operating, metrics, num_lessons = None, {}, 0
     if question.answer == "binary":
         require_two_classes(truth)
-        trees: Sequence[Trees | Mixture] = [learner.learn(made.values, truth[:, 0] > 0.5, seed)]
-        is_asked = np.array([not task.kinds or example.kind in task.kinds for example in examples])
-        inner = inner_answers(made.values, truth, groups, learner.learn, seed)[is_asked]
+        material = _material(task, made, examples, beat_lists)
+        num_lessons = len(material.truth) - len(examples)
+        trees: Sequence[Trees | Mixture] = [learner.learn(material.values, material.truth[:, 0] > 0.5, seed)]
+        inner = inner_answers(material.values, material.truth, material.groups, learner.learn, seed)[material.is_asked]
         logits = np.log(np.clip(inner, 1e-6, 1 - 1e-6) / np.clip(1 - inner, 1e-6, 1))
-        is_true = truth[is_asked, 0] > 0.5
-        operating = fit_binary(logits, is_true, rule=question.rule, sensitivity=sensitivity)
-        answered, asked = (
-            operating.probability(logits[:, None]),
-            [e for e, is_so in zip(examples, is_asked, strict=True) if is_so],
-        )
-        metrics = task.metrics(truth[is_asked], answered, asked, threshold=operating.threshold)
+        of_asked = material.truth[material.is_asked]
+        operating = fit_binary(logits, of_asked[:, 0] > 0.5, rule=question.rule, sensitivity=sensitivity)
+        asked = [e for e, is_so in zip(examples, material.is_asked, strict=False) if is_so]
+        metrics = task.metrics(of_asked, operating.probability(logits[:, None]), asked, threshold=operating.threshold)
     else:
         trees = fitted_trees(made.values, truth, seed)
     card: dict[str, Any] = {
@@ -286,12 +287,38 @@ def fit_tree_model(
         "examples": {
             "num_examples": len(examples),
             "num_groups": len(set(groups.tolist())),
+            "num_windows_of_beat_lists": num_lessons,
             "fingerprints": fingerprints(made.values),
         },
         "metrics_within_training": {key: value for key, value in metrics.items() if np.isfinite(value)},
         "status": "research software, not a medical device",
     }
     return FittedTrees(model=TreeModel(card, trees), problems=made.problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Material:
+    """What a yes-or-no task is learnt from; thresholds are chosen on what is asked about."""
+
+    values: Float64[np.ndarray, "example feature"]
+    truth: Float64[np.ndarray, "example output"]
+    groups: np.ndarray
+    is_asked: Bool[np.ndarray, " example"]
+
+
+def _material(task: Task, made: FeatureTable, examples: Sequence[Example], beat_lists: Path | None) -> _Material:
+    """Return the examples, of which some kinds may only teach, and the windows of beat lists, which only teach."""
+    is_asked = np.array([not task.kinds or example.kind in task.kinds for example in examples])
+    if beat_lists is None:
+        return _Material(values=made.values, truth=truths(examples), groups=groups_of(examples), is_asked=is_asked)
+    lessons = beat_list_lessons(beat_lists, made.names)
+    every = [*examples, *lessons.examples]
+    return _Material(
+        values=np.concatenate((made.values, lessons.values)),
+        truth=truths(every),
+        groups=groups_of(every),
+        is_asked=np.concatenate((is_asked, np.zeros(len(lessons.examples), bool))),
+    )
 
 
 def fingerprints(features: Float[np.ndarray, "example feature"]) -> list[str]:

@@ -122,3 +122,8 @@ def test_the_size_in_millivolts_is_judged(make_block, ecg, factor, unit, cause):
 def test_the_size_in_an_unknown_unit_is_not_judged(make_block, ecg):
     _, causes = scored(make_block, ecg * 1000, unit="adu")
     assert not causes.any()
+
+
+def test_beats_that_are_each_too_small_to_compare_still_get_a_score(make_block, ecg):
+    score = score_block(make_block(("ecg", np.float32(4e-16) * ecg)))
+    assert (score.causes[0, 0] & Cause.LOW_AMPLITUDE > 0).all()

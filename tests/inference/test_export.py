@@ -25,8 +25,9 @@ from qualityfm.models.calibration import fit_calibration
 from qualityfm.models.checkpoint import save_checkpoint
 from qualityfm.models.config import ModelConfig
 from qualityfm.models.network import Network
+from qualityfm.quality.findings import find_signs
 from qualityfm.records import Cause
-from qualityfm.segments import SegmentConfig
+from qualityfm.segments import SegmentConfig, cut_block, scale_values
 from qualityfm.waveform.simulate import SimulationConfig, simulate
 
 SEGMENTS = SegmentConfig(segment_s=10.0, step_s=10.0)
@@ -323,14 +324,36 @@ def test_an_unknown_runtime_or_device_is_refused_by_name(exported):
         load_model(exported, "cuda", runtime="onnx")
 
 
-def test_the_shipped_exported_form_is_of_the_shipped_weights():
-    assert load_model("qualityfm-tiny", runtime="onnx").card["precision"] == "float32"
+SHIPPED = ("qualityfm-tiny", "qualityfm-tiny-quality")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_exported_form_is_of_the_shipped_weights(name):
+    assert load_model(name, runtime="onnx").card["precision"] == "float32"
 
 
 @pytest.mark.real
-def test_the_shipped_model_scores_a_real_recording_without_torch_as_with_it(real_data):
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_scores_a_real_recording_without_torch_as_with_it(real_data, name):
     from qualityfm.sources import open_recording
 
     recording = open_recording(real_data / "challenge2015" / "records" / "a103l")
-    without = load_model("qualityfm-tiny", runtime="onnx").score(recording)
-    assert_same_numbers(without, load_model("qualityfm-tiny").score(recording))
+    without = load_model(name, runtime="onnx").score(recording)
+    assert_same_numbers(without, load_model(name).score(recording))
+
+
+def test_an_exported_model_that_sees_findings_is_given_them(recording):
+    model = load_model("qualityfm-tiny-quality", runtime="onnx")
+    assert model.sees_findings
+    block = cut_block(recording, model.segments)
+    values = scale_values(block.values, model.segments).values
+    told, blind = model.answer(values, find_signs(block)), model.answer(values)
+    np.testing.assert_array_equal(told.features, blind.features)
+    assert np.abs(told.quality - blind.quality).max() > 0.1
+
+
+@pytest.mark.parametrize("inputs", [["values", "labels"], ["values", "findings"]])
+def test_a_card_that_promises_other_inputs_is_refused(damaged, inputs):
+    change_card(damaged, inputs=inputs)
+    with pytest.raises(FormatError, match="inputs: found"):
+        load_model(damaged, runtime="onnx")

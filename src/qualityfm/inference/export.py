@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from qualityfm.errors import ConfigError, FormatError, problem
 from qualityfm.files import remove_leftovers, sha256_of, write_atomically
-from qualityfm.inference.export_folder import CARD, FORMAT, FORMAT_VERSION, INPUT, OPSET, OUTPUTS
+from qualityfm.inference.export_folder import CARD, FINDINGS, FORMAT, FORMAT_VERSION, INPUT, OPSET, OUTPUTS
 from qualityfm.inference.predictor import Predictor
 from qualityfm.models import encoder
 from qualityfm.models.attention import dense_band_attention, dense_block_attention
 from qualityfm.models.checkpoint import TASK, write_json
 from qualityfm.models.network import Network
+from qualityfm.quality.findings import NUM_FINDINGS
 from qualityfm.version import __version__
 
 if TYPE_CHECKING:
@@ -55,10 +56,22 @@ class Answering(nn.Module):
         heads = {"features": True, "quality": self.network.quality, "causes": self.network.causes}
         return [name for name in OUTPUTS if heads[name] is not None]
 
-    def forward(self, values: Float[Tensor, "batch channel time"]) -> tuple[Tensor, ...]:
+    @property
+    def inputs(self) -> list[str]:
+        """Names of what `forward` takes."""
+        return [INPUT, FINDINGS] if self.network.sees_findings else [INPUT]
+
+    def forward(
+        self,
+        values: Float[Tensor, "batch channel time"],
+        findings: Float[Tensor, "batch channel second finding"] | None = None,
+    ) -> tuple[Tensor, ...]:
         """Return pooled features, and the logits of the heads that are there, for whole seconds of scaled samples."""
         encoded = self.network.encoder(values)
         num_seconds = values.shape[2] // self.rate_hz
+        if findings is not None:
+            quality, causes = self.network.judge(encoded, num_seconds, findings)
+            return (encoded.pooled, quality) if self.network.causes is None else (encoded.pooled, quality, causes)
         heads = [head for head in (self.network.quality, self.network.causes) if head is not None]
         return (encoded.pooled, *(head(encoded, num_seconds) for head in heads))
 
@@ -72,8 +85,7 @@ def export_model(model: Predictor, folder: str | Path, *, int8: bool = False) ->
         int8: Keep the weights of matrix products as whole numbers of 8 bits: smaller, and not the same numbers.
 
     Raises:
-        ConfigError: The model was fine-tuned for a task, its heads see the classical findings too, its rate is no whole
-            number, or `folder` holds a checkpoint.
+        ConfigError: The model was fine-tuned for a task, its rate is no whole number, or `folder` holds a checkpoint.
         FormatError: The graph's answers are not torch's, or the disk refuses.
         ModuleNotFoundError: `onnx`, `onnxscript` or `onnxruntime` is not installed.
     """
@@ -96,7 +108,7 @@ def export_model(model: Predictor, folder: str | Path, *, int8: bool = False) ->
 
         content = with_int8_weights(graph)
         difference = largest_difference(answering, content)
-    return _write(path, model, answering.outputs, content, "int8" if int8 else "float32", difference)
+    return _write(path, model, answering, content, "int8" if int8 else "float32", difference)
 
 
 def trace_graph(answering: Answering) -> ModelProto:
@@ -106,17 +118,20 @@ def trace_graph(answering: Answering) -> ModelProto:
     """
     rate = answering.rate_hz
     batch, seconds = torch.export.Dim("batch", max=2**20), torch.export.Dim("seconds", min=2, max=2**20)
-    example = torch.zeros(2, len(answering.network.segments.channels), 12 * rate)
+    num_channels = len(answering.network.segments.channels)
+    examples = (torch.zeros(2, num_channels, 12 * rate), torch.zeros(2, num_channels, 12, NUM_FINDINGS))
+    shapes = ({0: batch, 2: rate * seconds}, {0: batch, 2: seconds})
+    num_inputs = len(answering.inputs)
     with _plain_attention(), _quiet(), torch.inference_mode():
         program = torch.onnx.export(
             answering,
-            (example,),
+            examples[:num_inputs],
             dynamo=True,
             # The optimiser of the exporter fixes lengths that it has seen once; the runtimes optimise anyway.
             optimize=False,
             opset_version=OPSET,
-            dynamic_shapes=({0: batch, 2: rate * seconds},),
-            input_names=[INPUT],
+            dynamic_shapes=shapes[:num_inputs],
+            input_names=answering.inputs,
             output_names=answering.outputs,
         )
     assert program is not None
@@ -131,10 +146,13 @@ def largest_difference(answering: Answering, content: bytes) -> dict[str, float]
     worst = dict.fromkeys(answering.outputs, 0.0)
     rng = np.random.default_rng(0)
     for num_segments, num_seconds in COMPARED:
-        values = _difficult(rng, num_segments, len(answering.network.segments.channels), num_seconds, answering.rate_hz)
+        num_channels = len(answering.network.segments.channels)
+        values = _difficult(rng, num_segments, num_channels, num_seconds, answering.rate_hz)
+        findings = rng.random((num_segments, num_channels, num_seconds, NUM_FINDINGS), np.float32)
+        given = dict(zip(answering.inputs, (values, findings), strict=False))
         with torch.inference_mode():
-            expected = [one.numpy() for one in answering(torch.from_numpy(values))]
-        found = session.run(answering.outputs, {INPUT: values})
+            expected = [one.numpy() for one in answering(*map(torch.from_numpy, given.values()))]
+        found = session.run(answering.outputs, given)
         for name, one, other in zip(answering.outputs, found, expected, strict=True):
             far = float(np.abs(one - other).max()) if one.shape == other.shape else float("inf")
             worst[name] = max(worst[name], far)
@@ -156,17 +174,6 @@ def _require_exportable(model: Predictor, folder: Path) -> None:
         raise ConfigError(
             problem("not exported", where=model.name, field=TASK, found="a task's", expected="a pre-trained model")
         )
-    if model.sees_findings:
-        expected = "heads that see tokens alone"
-        raise ConfigError(
-            problem(
-                "not exported",
-                where=model.name,
-                field="heads_see",
-                found=model.network.config.heads_see,
-                expected=expected,
-            )
-        )
     rate = model.segments.sample_rate_hz
     if rate != round(rate):
         expected = "a whole number of samples in a second"
@@ -184,7 +191,7 @@ def _require_exportable(model: Predictor, folder: Path) -> None:
 
 
 def _write(
-    folder: Path, model: Predictor, outputs: list[str], content: bytes, precision: str, difference: dict[str, float]
+    folder: Path, model: Predictor, answering: Answering, content: bytes, precision: str, difference: dict[str, float]
 ) -> dict[str, Any]:
     import hashlib
 
@@ -199,7 +206,8 @@ def _write(
         "network_sha256": sha256_of(folder / name),
         "opset": OPSET,
         "precision": precision,
-        "outputs": outputs,
+        "inputs": answering.inputs,
+        "outputs": answering.outputs,
         "difference_from_torch": {field: float(f"{value:.3g}") for field, value in difference.items()},
         "made_from_sha256": str(model.card.get("weights_sha256", "")),
         **about,

@@ -26,8 +26,8 @@ BESIDE = "onnx"
 #: Version of the ONNX operators that the graph uses; every ONNX Runtime since 1.14 knows them.
 OPSET = 18
 
-#: What the network takes, and what it may answer, in this order.
-INPUT = "values"
+#: What the network takes (the latter where its heads see the classical findings too), and what it may answer, in order.
+INPUT, FINDINGS = "values", "findings"
 OUTPUTS = ("features", "quality", "causes")
 PRECISIONS = ("float32", "int8")
 
@@ -97,6 +97,11 @@ def read_segments(folder: Path, card: dict[str, Any]) -> SegmentConfig:
         raise FormatError(f"damaged exported model: {error}") from error
 
 
+def inputs_of(card: dict[str, Any]) -> list[str]:
+    """Return what an exported network takes; cards without the entry are of networks that take samples alone."""
+    return list(card.get("inputs", [INPUT]))
+
+
 def read_network(folder: Path, card: dict[str, Any]) -> bytes:
     """Return the bytes of the network, found to be those that the card vouches for.
 
@@ -157,6 +162,8 @@ def _check_values(path: Path, card: dict[str, Any]) -> None:
         raise _refused("damaged exported model", path, "precision", card["precision"], " or ".join(PRECISIONS))
     if card["outputs"] != [name for name in OUTPUTS if name in card["outputs"]] or OUTPUTS[0] not in card["outputs"]:
         raise _refused("damaged exported model", path, "outputs", card["outputs"], f"some of {', '.join(OUTPUTS)}")
+    if card.get("inputs", [INPUT]) not in ([INPUT], [INPUT, FINDINGS]):
+        raise _refused("damaged exported model", path, "inputs", card["inputs"], f"{INPUT}, and perhaps {FINDINGS}")
     if not 0 < card["num_parameters"] < 10**11:
         raise _refused("damaged exported model", path, "num_parameters", card["num_parameters"], "a number of weights")
 

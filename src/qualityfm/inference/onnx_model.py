@@ -11,13 +11,25 @@ import numpy as np
 from jaxtyping import Float32
 
 from qualityfm.errors import ConfigError, FormatError, problem
-from qualityfm.inference.export_folder import CARD, INPUT, read_export_card, read_network, read_segments
+from qualityfm.inference.export_folder import (
+    CARD,
+    FINDINGS,
+    INPUT,
+    inputs_of,
+    read_export_card,
+    read_network,
+    read_segments,
+)
 from qualityfm.inference.scoring import Answers, Scorer
+from qualityfm.quality.findings import NUM_FINDINGS
 from qualityfm.records import Cause
 from qualityfm.segments import SegmentConfig
 
-#: From scaled samples [segment channel time] to the network's outputs in the card's order.
-Run = Callable[[np.ndarray], list[np.ndarray]]
+#: From the network's inputs by name to its outputs in the card's order.
+Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
+
+#: How many channels each input has; nothing where the network leaves it open.
+Inputs = dict[str, list[int]]
 
 
 class OnnxModel(Scorer):
@@ -31,7 +43,8 @@ class OnnxModel(Scorer):
     """
 
     def __init__(self, card: dict[str, Any], segments: SegmentConfig, run: Run, runtime: str) -> None:
-        super().__init__(card, segments, has_quality="quality" in card["outputs"])
+        has_quality, sees_findings = "quality" in card["outputs"], FINDINGS in inputs_of(card)
+        super().__init__(card, segments, has_quality=has_quality, sees_findings=sees_findings)
         self.runtime = runtime
         self._run = run
 
@@ -40,13 +53,18 @@ class OnnxModel(Scorer):
         values: Float32[np.ndarray, "segment channel time"],
         findings: Float32[np.ndarray, "segment channel second finding"] | None = None,
     ) -> Answers:
-        """Return what the network says of scaled segments, NaN where a sample is missing; findings are not exported.
+        """Return what the network says of scaled segments, NaN where a sample is missing.
 
         Raises:
             FormatError: The network fails, or answers in other shapes than the card promises.
         """
+        given = {INPUT: np.ascontiguousarray(values)}
+        if self.sees_findings:
+            if findings is None:  # as for a network in torch: nobody asked the indices
+                findings = np.zeros((*values.shape[:2], self.segments.num_seconds, NUM_FINDINGS), np.float32)
+            given[FINDINGS] = np.ascontiguousarray(findings, np.float32)
         try:
-            found = dict(zip(self.card["outputs"], self._run(np.ascontiguousarray(values)), strict=True))
+            found = dict(zip(self.card["outputs"], self._run(given), strict=True))
         except Exception as error:  # runtimes derive their errors from nothing narrower
             raise _unusable(self.name, "network", _first_line(error), "a network that runs") from error
         self._check_shapes(found, values.shape)
@@ -89,7 +107,7 @@ def load_onnx(folder: Path, runtime: Literal["onnx", "openvino"] = "onnx", threa
     segments = read_segments(folder, card)
     network = read_network(folder, card)
     open_network = _open_with_onnxruntime if runtime == "onnx" else _open_with_openvino
-    shape = (len(segments.channels), card["outputs"])
+    shape = ({name: [len(segments.channels)] for name in inputs_of(card)}, card["outputs"])
     try:
         run = open_network(network, *shape, _threads() if threads is None else threads)
         return OnnxModel(card, segments, run, runtime)
@@ -106,7 +124,7 @@ def _threads() -> int:
     return int(named) if named.isdigit() else 0
 
 
-def _open_with_onnxruntime(network: bytes, num_channels: int, outputs: list[str], threads: int) -> Run:
+def _open_with_onnxruntime(network: bytes, inputs: Inputs, outputs: list[str], threads: int) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -114,15 +132,15 @@ def _open_with_onnxruntime(network: bytes, num_channels: int, outputs: list[str]
     options.log_severity_level = 4  # what goes wrong is raised; nothing else belongs on the terminal
     session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
     taken = {one.name: list(one.shape) for one in session.get_inputs()}
-    _check_signature({name: shape[1:2] for name, shape in taken.items()}, num_channels, outputs, _names(session))
-    return lambda values: list(session.run(outputs, {INPUT: values}))
+    _check_signature({name: shape[1:2] for name, shape in taken.items()}, inputs, outputs, _names(session))
+    return lambda given: list(session.run(outputs, given))
 
 
 def _names(session: Any) -> list[str]:
     return [one.name for one in session.get_outputs()]
 
 
-def _open_with_openvino(network: bytes, num_channels: int, outputs: list[str], threads: int) -> Run:
+def _open_with_openvino(network: bytes, inputs: Inputs, outputs: list[str], threads: int) -> Run:
     import openvino
 
     core = openvino.Core()
@@ -132,11 +150,11 @@ def _open_with_openvino(network: bytes, num_channels: int, outputs: list[str], t
         settings["INFERENCE_NUM_THREADS"] = threads
     compiled = core.compile_model(core.read_model(network, b""), "CPU", settings)
     taken = {one.any_name: _fixed(one.partial_shape[1]) for one in compiled.inputs}
-    _check_signature(taken, num_channels, outputs, [one.any_name for one in compiled.outputs])
+    _check_signature(taken, inputs, outputs, [one.any_name for one in compiled.outputs])
     ports = [compiled.output(name) for name in outputs]
 
-    def run(values: np.ndarray) -> list[np.ndarray]:
-        found = compiled({INPUT: values})
+    def run(given: dict[str, np.ndarray]) -> list[np.ndarray]:
+        found = compiled(given)
         return [np.array(found[port]) for port in ports]
 
     return run
@@ -146,14 +164,15 @@ def _fixed(dimension: Any) -> list[int]:
     return [dimension.get_length()] if dimension.is_static else []
 
 
-def _check_signature(taken: dict[str, list[int]], num_channels: int, outputs: list[str], given: list[str]) -> None:
+def _check_signature(taken: Inputs, inputs: Inputs, outputs: list[str], given: list[str]) -> None:
     """Refuse a network that takes or gives something else than the card promises.
 
     Raises:
         FormatError: It does.
     """
-    if taken != {INPUT: [num_channels]}:
-        raise _unusable("exported model", "inputs", taken, f"{INPUT} of {num_channels} channels")
+    if taken != inputs:
+        (num_channels,) = inputs[INPUT]
+        raise _unusable("exported model", "inputs", taken, f"{' and '.join(inputs)} of {num_channels} channels")
     if given != outputs:
         raise _unusable("exported model", "outputs", given, ", ".join(outputs))
 

@@ -123,11 +123,11 @@ class FindingsHead(nn.Module):
         """
         tokens = mean_over_seconds(encoded.tokens.transpose(1, 2), self.token_s, num_seconds)
         if findings is None:
-            findings = tokens.new_zeros(len(tokens), self.num_channels, num_seconds, NUM_FINDINGS)
+            findings = tokens.new_zeros(tokens.shape[0], self.num_channels, num_seconds, NUM_FINDINGS)
         found = findings.to(tokens.dtype).transpose(2, 3).flatten(1, 2)
         flat = self.answer(F.gelu(self.mix(torch.cat([tokens, found], dim=1))))
         return torch.as_tensor(
-            flat.reshape(len(flat), self.num_channels, self.num_answers, num_seconds).transpose(2, 3)
+            flat.reshape(flat.shape[0], self.num_channels, self.num_answers, num_seconds).transpose(2, 3)
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from qualityfm.cli.terminal import progress, told_if_slow
 from qualityfm.errors import QualityFMError, SourceError, problem
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 #: Recordings for which another process is worth its start, some seconds. Our choice.
 RECORDINGS_A_WORKER = 16
+
+#: Why the first command ever is silent for a while.
+FIRST_USE = "at work; on first use the inner loops are compiled, once, for about half a minute"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +84,8 @@ def for_each_recording(
 
     keep = take or (lambda result: result)
     if not path.is_dir():
-        return Batch(results=(keep(work(open_recording(path, layout=layout))),), problems=())
+        with told_if_slow(FIRST_USE):
+            return Batch(results=(keep(work(open_recording(path, layout=layout))),), problems=())
     found = [one for one in find_recordings(path, layout=layout) if one.aside is None]
     if is_wanted is not None:
         found = [one for one in found if is_wanted(one.recording_id)]
@@ -139,7 +144,6 @@ class _Step(Generic[T]):
 
 def _outcomes(found: list[Found], step: _Step[T], label: str, spread: Spread) -> Iterator[_Outcome[T]]:
     """Yield what became of each recording, in order, and show progress as they get ready."""
-    from qualityfm.cli.terminal import progress
     from qualityfm.cluster import map_unordered
 
     workers = spread.workers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,9 @@ from typing import Any, Self
 
 #: Without a terminal, progress is a line every so often, s.
 PLAIN_EVERY_S = 10.0
+
+#: A command that shows nothing for so long says why, s.
+PATIENCE_S = 5.0
 
 #: Refused records that are named one by one before the rest is only counted.
 MAX_NAMED = 20
@@ -149,6 +153,18 @@ def _plain_lines(label: str, total: int, began: float) -> Advance:
             remark(f"{label}: {done} of {total}{left}{f'  {note}' if note else ''}")
 
     return advance
+
+
+@contextmanager
+def told_if_slow(text: str) -> Iterator[None]:
+    """While entered, say once why nothing is seen yet, if it takes longer than `PATIENCE_S`."""
+    timer = threading.Timer(PATIENCE_S, remark, (text,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class LateProgress:

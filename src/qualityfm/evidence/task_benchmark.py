@@ -10,6 +10,7 @@ import numpy as np
 
 from qualityfm.evidence.curves import reliability, roc
 from qualityfm.evidence.intervals import Estimate, auc, bootstrap
+from qualityfm.evidence.pulse_rhythms import pulse_rhythm_rows
 from qualityfm.evidence.report_tasks import chart, page, table
 from qualityfm.evidence.task_scores import write_scores
 from qualityfm.tasks.beat_lists import beat_list_lessons
@@ -48,11 +49,12 @@ def benchmark_af(
     num_rounds: int = 500,
     examples: Sequence[Example] | None = None,
 ) -> TaskBenchmark:
-    """Measure the RR-interval model of AF, leaving one patient out.
+    """Measure the RR-interval model of AF, leaving one patient out; with lists of beats, on simulated pulses as well.
 
     Args:
         folder: WFDB records with rhythm annotations.
-        beat_lists: Beats of further patients, of whose training cases every round learns too.
+        beat_lists: Beats of further patients, of whose training cases every round learns too, and on which pulses are
+            simulated.
         cache: Folder that keeps features.
         scores: CSV file to keep every answer in.
         num_rounds: Bootstrap rounds.
@@ -72,6 +74,8 @@ def benchmark_af(
     for name in ("tpr", "tnr", "f1"):
         figure = _decision(truth, called, name)
         rows.append(("RR model", name, bootstrap(figure, groups, num_rounds=num_rounds)))
+    if beat_lists is not None:
+        rows += pulse_rhythm_rows(beat_lists, num_rounds=num_rounds)
     patients = per_patient(truth, called, groups)
     html = _rhythm_report(rows, patients, truth, score)
     return TaskBenchmark(task="af", rows=tuple(rows), patients=tuple(patients), html=html)

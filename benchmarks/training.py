@@ -19,8 +19,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qualityfm.models.network import Network
 from qualityfm.pretrain.batches import PairBatch
+from qualityfm.pretrain.beats import MEASURES
 from qualityfm.pretrain.objective import Objective
 from qualityfm.pretrain.preset import Preset, load_preset
+from qualityfm.quality.findings import NUM_FINDINGS
 from qualityfm.records import Cause
 
 
@@ -39,9 +41,14 @@ def random_batch(preset: Preset, batch_size: int) -> PairBatch:
     segments = preset.segments
     shape = (batch_size, len(segments.channels))
     values = torch.randn(*shape, segments.num_samples)
-    hidden = None
+    hidden = beats = known = findings = None
     if preset.model.tokens != "convolution":
-        hidden = torch.rand(batch_size, -(-segments.num_samples // preset.model.patch_samples)) < 0.3
+        num_patches = -(-segments.num_samples // preset.model.patch_samples)
+        hidden = torch.rand(batch_size, num_patches) < 0.3
+        beats = torch.rand(*shape, num_patches, len(MEASURES))
+        known = torch.ones_like(beats, dtype=torch.bool)
+    if preset.model.heads_see == "tokens and findings":
+        findings = torch.rand(*shape, segments.num_seconds, NUM_FINDINGS)
     return PairBatch(
         better=values,
         worse=values.clone(),
@@ -51,7 +58,9 @@ def random_batch(preset: Preset, batch_size: int) -> PairBatch:
         causes=torch.rand(*shape, segments.num_seconds, len(Cause.learnable())) < 0.1,
         has_quality=torch.ones(*shape, segments.num_seconds, dtype=torch.bool),
         hidden=hidden,
-        findings=None,
+        findings=findings,
+        beats=beats,
+        beats_known=known,
     )
 
 

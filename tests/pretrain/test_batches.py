@@ -95,7 +95,7 @@ def test_findings_of_a_pair_are_those_of_its_worse_member(small_data, small_pres
     assert seen.findings.shape == (8, 4, 10, NUM_FINDINGS)
     # The data set holds the classical quality, which is what all findings together say; of samples before they were
     # rounded for storage, which moves a second at the edge of a fault.
-    difference = np.abs(1 - seen.findings[..., -1] - seen.quality)
+    difference = (1 - seen.findings[..., -1] - seen.quality).abs()
     assert difference.max() < 0.2
     assert (difference < 0.05).float().mean() > 0.99
     blind = PairBatches(reader, rows, config, model, bank, seed=0, held_back=1.0).batch(0)

@@ -34,10 +34,10 @@ from sklearn.preprocessing import StandardScaler
 from qualityfm.evidence.intervals import auc, bootstrap
 from qualityfm.finetune.body import Body, pretrained_body, untrained
 from qualityfm.finetune.config import FinetuneConfig
-from qualityfm.finetune.data import WindowSet, collect_windows
+from qualityfm.finetune.data import WindowSet
 from qualityfm.finetune.features import body_features
 from qualityfm.finetune.fit import fit_task
-from qualityfm.finetune.run import question_of
+from qualityfm.finetune.run import gather, question_of
 from qualityfm.models.question import Question
 from qualityfm.tasks.folds import Side, fold_sides, with_folds
 from qualityfm.tasks.task import find_task
@@ -55,14 +55,7 @@ def material(name: str, data: Path, body: Body, fold: int) -> tuple[Question, Wi
     examples = [e for e in task.examples(data / folder, None) if e.label is not None and e.split != "test"][::step]
     examples = with_folds(examples)
     question = question_of(task, examples, None, None)
-    windows, _ = collect_windows(
-        examples,
-        body.segments,
-        window_s=question.window_s,
-        num_outputs=len(question.outputs),
-        kinds=question.kinds,
-        hidden=question.hidden,
-    )
+    windows = gather(question, examples, body).windows
     sides = fold_sides(windows.examples)
     return question, windows, [s for s in sides if s.name == f"fold {fold}"] if folder == "challenge2015" else sides
 

@@ -49,14 +49,15 @@ class Network(nn.Module):
             self.decoder = ChannelDecoder(segments.channels, config)
         token_samples = STACKED_STRIDE if config.tokens == "convolution" else config.patch_samples
         token_s = token_samples / segments.sample_rate_hz
-        slots = segments.channels if config.tokens == "channels" else num_channels
+        #: What the readouts of heads are made for: slots that share tokens, or kinds that have their own.
+        self.slots = segments.channels if config.tokens == "channels" else num_channels
         self.quality: QualityHead | FindingsHead | None = None
         self.causes: CauseHead | FindingsHead | None = None
         num_causes = len(Cause.learnable())
         if config.quality_head:
-            self.quality = QualityHead(config.width, slots, token_s)
+            self.quality = QualityHead(config.width, self.slots, token_s)
         if config.cause_head:
-            self.causes = CauseHead(config.width, slots, num_causes, token_s)
+            self.causes = CauseHead(config.width, self.slots, num_causes, token_s)
         if self.sees_findings:
             self.quality = FindingsHead(config.width, num_channels, 1, token_s) if config.quality_head else None
             self.causes = FindingsHead(config.width, num_channels, num_causes, token_s) if config.cause_head else None

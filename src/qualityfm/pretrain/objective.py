@@ -59,9 +59,7 @@ class Objective(nn.Module):
             self.projection = nn.Identity()
         self.beats: BeatHead | None = None
         if config.beat_weight > 0:
-            kinds = network.segments.channels
-            slots = kinds if network.config.tokens == "channels" else len(kinds)
-            self.beats = BeatHead(width, slots, len(MEASURES))
+            self.beats = BeatHead(width, network.slots, len(MEASURES))
         self.teacher = Teacher(network, self.projection, config.num_prototypes or width)
         self.window_samples = round(SPECTRAL_WINDOW_S * network.segments.sample_rate_hz)
         self.is_distilling = config.distill_weight > 0

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
-from qualityfm.config import to_plain
 from qualityfm.errors import ConfigError, problem
 from qualityfm.models.question import Question
 from qualityfm.tasks.calibration import Calibrated, calibrated
 from qualityfm.tasks.examples import Example, groups_of, truths
-from qualityfm.tasks.features import FeatureTable, feature_table, features_version
+from qualityfm.tasks.features import FeatureTable, feature_table
 from qualityfm.tasks.folds import Side
 from qualityfm.tasks.linear import RIDGE, SHARES, Linear, fit_linear, weighted_median
 from qualityfm.tasks.pressure_features import CHANGE_NAMES, NOT_OF_PATIENT
 from qualityfm.tasks.task import Task
-from qualityfm.tasks.tree_model import FittedTrees, TreeModel, fingerprints
+from qualityfm.tasks.tree_model import FittedTrees, TreeModel, card_of
 
 #: What is learnt in place of a task's outputs, one row for each: pulses tell of how far the pressure swings around its
 #: mean, and the mean is told by little. Rows: mean, systolic above mean, mean above diastolic. Our own choice,
@@ -159,27 +157,13 @@ def fit_linear_model(
     made = feature_table(task.name, examples, task.max_lookback_s, cache, report)
     parts = PARTS.get(task.name, np.eye(truth.shape[1]))
     levels = fit_levels(of_patient(made), truth, groups, parts, seed)
-    card: dict[str, Any] = {
+    about = {
         "name": name,
         "made_of": "shrunken linear maps on hand-made features; no encoder",
-        "features": list(made.names),
-        "features_version": features_version(task.name),
-        "lookback_s": float(task.max_lookback_s),
-        "task": {
-            "name": task.name,
-            "question": to_plain(question),
-            "operating": None,
-            "train_mean": truth.mean(axis=0).tolist(),
-        },
         "settings": {"ridge": RIDGE, "shares": list(SHARES), "seed": seed},
-        "examples": {
-            "num_examples": len(examples),
-            "num_groups": len(set(groups.tolist())),
-            "fingerprints": fingerprints(made.values),
-        },
         "metrics_within_training": {},
-        "status": "research software, not a medical device",
     }
+    card = card_of(task, question, examples, made, about)
     changes = _changes(made, examples, truth, groups, seed)
     return FittedTrees(model=TreeModel(card, levels, changes), problems=made.problems)
 

@@ -254,7 +254,8 @@ def fit_tree_model(
         raise ConfigError(
             problem("no trees for this", where=task.name, field="answer", found="multiclass", expected="binary")
         )
-    truth, groups = truths(examples), groups_of(examples)
+    truth = truths(examples)
+    groups_of(examples)  # who has no group is refused before anything is measured
     made = feature_table(task.name, examples, task.max_lookback_s, cache, report)
     learner = learner_of(task.name, made.names)
     operating, metrics, num_lessons = None, {}, 0
@@ -271,9 +272,34 @@ def fit_tree_model(
         metrics = task.metrics(of_asked, operating.probability(logits[:, None]), asked, threshold=operating.threshold)
     else:
         trees = fitted_trees(made.values, truth, seed)
-    card: dict[str, Any] = {
+    about = {
         "name": name,
         "made_of": f"{learner.made_of} on hand-made features; no encoder",
+        "settings": learner.settings,
+        "metrics_within_training": {key: value for key, value in metrics.items() if np.isfinite(value)},
+    }
+    card = card_of(task, question, examples, made, about, operating=operating)
+    card["examples"]["num_windows_of_beat_lists"] = num_lessons
+    return FittedTrees(model=TreeModel(card, trees), problems=made.problems)
+
+
+def card_of(
+    task: Task,
+    question: Question,
+    examples: Sequence[Example],
+    made: FeatureTable,
+    about: dict[str, Any],
+    *,
+    operating: OperatingPoint | None = None,
+) -> dict[str, Any]:
+    """Return what the card of a model on hand-made features holds: `about`, the question, and what it learnt from.
+
+    Raises:
+        TaskError: An example has no label or group.
+    """
+    train_mean = truths(examples).mean(axis=0).tolist() if question.answer == "regression" else None
+    return {
+        **about,
         "features": list(made.names),
         "features_version": features_version(task.name),
         "lookback_s": float(task.max_lookback_s),
@@ -281,19 +307,15 @@ def fit_tree_model(
             "name": task.name,
             "question": to_plain(question),
             "operating": None if operating is None else to_plain(operating),
-            "train_mean": truth.mean(axis=0).tolist() if question.answer == "regression" else None,
+            "train_mean": train_mean,
         },
-        "settings": learner.settings,
         "examples": {
             "num_examples": len(examples),
-            "num_groups": len(set(groups.tolist())),
-            "num_windows_of_beat_lists": num_lessons,
+            "num_groups": len(set(groups_of(examples).tolist())),
             "fingerprints": fingerprints(made.values),
         },
-        "metrics_within_training": {key: value for key, value in metrics.items() if np.isfinite(value)},
         "status": "research software, not a medical device",
     }
-    return FittedTrees(model=TreeModel(card, trees), problems=made.problems)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
-"""Does a pre-trained encoder add to boosted trees on hand-made features? Alarms of the 2015 challenge, in clean folds.
+"""Does a pre-trained encoder add to the shipped trees on hand-made features? Alarms of the 2015 challenge, clean folds.
 
-    python benchmarks/combined.py --data DATA/challenge2015 --encoders runs/fold-{n}
+    python benchmarks/combined.py --data DATA/challenge2015 --encoders runs/fold-{n} --scores scores.csv
+    python benchmarks/combined.py --read scores.csv       # the same figures without recordings or encoders
 
-The encoder of fold n must not have met fold n or its neighbours: `docs/experiments/LOG.md` 0017 has the commands.
+The encoder of fold n must not have met fold n or its neighbours: `docs/experiments/LOG.md` 0028 has the commands.
 """
 
 from __future__ import annotations
@@ -21,43 +22,58 @@ from qualityfm.errors import QualityFMError
 from qualityfm.evidence.encoder_check import require_unseen
 from qualityfm.evidence.intervals import auc, bootstrap
 from qualityfm.evidence.paired import paired_difference
+from qualityfm.evidence.task_scores import read_scores, write_scores
 from qualityfm.tasks.alarms import VT
 from qualityfm.tasks.boosting import answer_sides
-from qualityfm.tasks.examples import Example, groups_of, truths
+from qualityfm.tasks.examples import Example, truths
 from qualityfm.tasks.features import feature_table
 from qualityfm.tasks.folds import Side, fold_sides
+from qualityfm.tasks.learners import learner_of
 from qualityfm.tasks.task import TASKS
 
 #: Seconds before the alarm's end that the encoder sees: two segments.
 LOOKBACK_S = 60.0
 #: Principal components of the embedding that trees are given; found on training examples.
 NUM_COMPONENTS = 16
+#: What the answers are about, and who gives them.
+OUTPUT, MODELS = "true_alarm", ("trees", "trees and encoder", "encoder")
 
 
 def main() -> None:
     """Print the AUC of trees, of the encoder and of both, with paired differences to the trees."""
     arguments = _arguments()
+    if arguments.read is None:
+        arguments.read = arguments.scores
+        answer(arguments)
+    found = read_scores(arguments.read)
+    answers = {name: found[f"{name}:{OUTPUT}"] for name in MODELS}
+    truth, groups, is_vt = found[f"true:{OUTPUT}"] > 0.5, found["group"], found["kind"] == VT
+    _tell("five types", answers, truth, groups, np.ones(len(truth), bool))
+    _tell("VT among them", answers, truth, groups, is_vt)
+
+
+def answer(arguments: argparse.Namespace) -> None:
+    """Write every model's answer to every record."""
     table = arguments.data / "records.csv"
     every = TASKS["alarm"].examples(arguments.data, table)
     examples = [e for e in every if e.label is not None and e.split == "train"]
     made = feature_table("alarm", examples, 300.0, arguments.cache)
     kinds = made.values[:, [name.startswith("kind_") for name in made.names]]
     sides, truth = fold_sides(examples), truths(examples)[:, 0] > 0.5
-    answers = {name: np.zeros(len(examples)) for name in ("trees", "trees and encoder", "encoder")}
-    answers["trees"] = answer_sides(made.values, examples, sides, kind="binary").score[:, 0]
+    answers = {name: np.zeros(len(examples)) for name in MODELS}
+    ask = partial(answer_sides, kind="binary", learn=learner_of("alarm", made.names).learn, has_thresholds=False)
+    answers["trees"] = ask(made.values, examples, sides).score[:, 0]
     for side in sides:
         model = load_model(arguments.encoders.replace("{n}", side.name.split()[-1]))
         require_unseen(model.card, [examples[i] for i in side.test], table)
         standard = _standard(_embed(model, examples), side)
         low = standard @ np.linalg.svd(standard[side.train], full_matrices=False)[2][:NUM_COMPONENTS].T
-        both = answer_sides(made.values, examples, [side], kind="binary", extra_features=low)
+        both = ask(made.values, examples, [side], extra_features=low)
         answers["trees and encoder"][side.test] = both.score[:, 0]
         seen = np.concatenate((standard / np.sqrt(standard.shape[1]), kinds), axis=1)
         probe = LogisticRegression(max_iter=2000).fit(seen[side.train], truth[side.train])
         answers["encoder"][side.test] = probe.predict_proba(seen[side.test])[:, 1]
-    is_vt = np.array([example.kind == VT for example in examples])
-    _tell("five types", answers, truth, groups_of(examples), np.ones(len(examples), bool))
-    _tell("VT among them", answers, truth, groups_of(examples), is_vt)
+    write_scores(arguments.scores, examples, (OUTPUT,), {name: score[:, None] for name, score in answers.items()})
 
 
 def _embed(model: object, examples: Sequence[Example]) -> Float64[np.ndarray, "example feature"]:
@@ -97,10 +113,15 @@ def _auc_of(truth: np.ndarray, score: np.ndarray, rows: np.ndarray) -> float:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="challenge2015: records.csv and records")
-    parser.add_argument("--encoders", required=True, help="runs, {n} stands for the fold")
+    parser.add_argument("--data", type=Path, help="challenge2015: records.csv and records")
+    parser.add_argument("--encoders", help="runs, {n} stands for the fold")
+    parser.add_argument("--scores", type=Path, default=Path("scores.csv"), help="table of answers to write")
+    parser.add_argument("--read", type=Path, help="table of answers to read instead")
     parser.add_argument("--cache", type=Path, default=None, help="folder that keeps features")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.read is None and (arguments.data is None or arguments.encoders is None):
+        parser.error("give --data and --encoders, or --read")
+    return arguments
 
 
 if __name__ == "__main__":

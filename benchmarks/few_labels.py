@@ -1,17 +1,20 @@
 """What is pre-training worth when labels are few? The same encoder with and without it, on patients it never met.
 
     QUALITYFM_DATA=... OMP_NUM_THREADS=1 python benchmarks/few_labels.py --model RUN --fold 4 --how probe
+    ... --model "RUNS/fold-{n}"                one encoder for each fold, which did not see it: all folds are answered
+    ... --model RUN --against OTHER            two pre-trained encoders instead of one with and without
 
 (alarm) false alarms of five types, and (abp) arterial pressure: fold 4 of challenge2015 `train` is answered, which the
     encoder must not have seen; labels come from the other folds without the border of six numbers;
 (af) MIT-BIH Arrhythmia, every third window, five rounds over patients; (quality) challenge2011 in its folds. Neither
-    set may be in pre-training.
+    set may be in pre-training. A probe of quality sees all twelve leads, in turn as many as the encoder has slots for,
+    and takes mean and largest of their features; full training sees the first of them only.
 A share of the *training patients* is drawn, by seed; both arms get the same ones. The pre-trained and the untrained arm
 differ in the encoder's weights, and in full training in the rates that untrained bodies have (`for_untrained`). A probe
-is a logistic or ridge regression on mean, deviation and maximum of the frozen tokens, its penalty chosen by grouped
-folds of the drawn patients. Figures are means over seeds of AUC, or of minus MASE in percent (mean absolute error over
-that of the training mean, systolic and diastolic); intervals by bootstrap over patients or records, paired for the
-gain, which is positive where pre-training helps.
+is a map of mean, deviation and maximum of the frozen tokens: a logistic regression, its penalty that of least loss over
+repeated grouped folds of the drawn patients, or the shrunken linear map of `qualityfm.tasks.linear`. Figures are means
+over seeds of AUC, or of minus MASE in percent (mean absolute error over that of the training mean, systolic and
+diastolic); intervals by bootstrap over patients or records, paired for the gain: positive where pre-training helps.
 """
 
 from __future__ import annotations
@@ -20,35 +23,48 @@ import argparse
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegressionCV, Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 
 from qualityfm.evidence.intervals import auc, bootstrap
 from qualityfm.finetune.body import Body, pretrained_body, untrained
 from qualityfm.finetune.config import FinetuneConfig
 from qualityfm.finetune.data import WindowSet
 from qualityfm.finetune.features import body_features
-from qualityfm.finetune.fit import fit_task
+from qualityfm.finetune.fit import Fitted, fit_task
 from qualityfm.finetune.run import gather, question_of
+from qualityfm.inference.loading import find_checkpoint
 from qualityfm.models.question import Question
+from qualityfm.records import ChannelKind
+from qualityfm.sources import open_recording
 from qualityfm.tasks.folds import Side, fold_sides, with_folds
+from qualityfm.tasks.linear import fit_linear
 from qualityfm.tasks.task import find_task
+from qualityfm.tasks.windows import cut_window
 
 #: Task: folder of the data, and every how many-th example is used.
 SETS = {"alarm": ("challenge2015", 1), "abp": ("challenge2015", 1), "af": ("mitdb", 3), "quality": ("challenge2011", 1)}
 #: Training patients are kept at least so many, so that both classes can occur.
 MIN_PATIENTS = 8
+#: Weight of a logistic regression's squared weights, from next to nothing to a mere mean.
+PENALTIES = np.logspace(-1, 8, 10)
+#: Times that the drawn patients are cut into folds anew to choose among them: one cut of few patients is a toss.
+NUM_REPEATS = 4
+#: Leads of the recordings of a task that come with more than an encoder has slots for.
+LEADS = {"quality": 12}
 
 
-def material(name: str, data: Path, body: Body, fold: int) -> tuple[Question, WindowSet, list[Side]]:
+def material(name: str, data: Path, body: Body) -> tuple[Question, WindowSet, list[Side]]:
     """Return question, windows and rounds of a task."""
     folder, step = SETS[name]
     task = find_task(name)
@@ -56,8 +72,13 @@ def material(name: str, data: Path, body: Body, fold: int) -> tuple[Question, Wi
     examples = with_folds(examples)
     question = question_of(task, examples, None, None)
     windows = gather(question, examples, body).windows
-    sides = fold_sides(windows.examples)
-    return question, windows, [s for s in sides if s.name == f"fold {fold}"] if folder == "challenge2015" else sides
+    return question, windows, fold_sides(windows.examples)
+
+
+@cache
+def body_at(pattern: str, fold: str) -> Body:
+    """Return the encoder of a run, of a checkpoint or of a shipped name; {n} in it is the fold."""
+    return pretrained_body(find_checkpoint(pattern.replace("{n}", fold)))
 
 
 def few(windows: WindowSet, side: Side, share: float, seed: int) -> np.ndarray:
@@ -78,36 +99,34 @@ def few(windows: WindowSet, side: Side, share: float, seed: int) -> np.ndarray:
 
 
 def probe(x: np.ndarray, truth: np.ndarray, groups: np.ndarray, is_binary: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what answers from features, fitted with a penalty chosen by grouped folds."""
-    folds = list(GroupKFold(min(4, len(np.unique(groups)))).split(x, groups=groups))
-    if is_binary:
-        folds = [f for f in folds if all(len(np.unique(truth[part, 0])) == 2 for part in f)] or None
-        kind = LogisticRegressionCV(
-            Cs=np.logspace(-5, 1, 7),
-            cv=folds,
-            scoring="neg_log_loss",
-            class_weight="balanced",
-            max_iter=2000,
-            use_legacy_attributes=False,
+    """Return what answers from features."""
+    if not is_binary:
+        maps = [fit_linear(x, column, groups) for column in truth.T]
+        return lambda asked: np.stack([one.predict(asked) for one in maps], axis=1)
+    is_true = truth[:, 0] > 0.5
+    folds = [
+        (train, test)
+        for seed in range(NUM_REPEATS)
+        for train, test in GroupKFold(min(5, len(np.unique(groups))), shuffle=True, random_state=seed).split(
+            x, groups=groups
         )
-        model = make_pipeline(StandardScaler(), kind).fit(x, truth[:, 0] > 0.5)
-        return lambda asked: model.predict_proba(asked)[:, 1:]
-    search = GridSearchCV(Ridge(), {"alpha": np.logspace(1, 6, 11)}, cv=folds, scoring="neg_mean_absolute_error")
-    return make_pipeline(StandardScaler(), search).fit(x, truth).predict
+        if len(np.unique(is_true[train])) == 2
+    ]
+    losses = [np.mean([_loss(penalty, x, is_true, fold) for fold in folds]) for penalty in PENALTIES]
+    fitted = _logistic(PENALTIES[int(np.argmin(losses))]).fit(x, is_true)
+    return lambda asked: fitted.predict_proba(asked)[:, 1:]
 
 
-def probe_answers(
-    features: np.ndarray, windows: WindowSet, sides: list[Side], share: float, seed: int, is_binary: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what `answers` does, from frozen features."""
-    values = np.full(windows.truth.shape, np.nan)
-    mean = values.copy()
-    for side in sides:
-        train = few(windows, side, share, seed)
-        fitted = probe(features[train], windows.truth[train], windows.groups[train], is_binary)
-        values[side.test] = fitted(features[side.test])
-        mean[side.test] = np.nanmean(windows.truth[train], axis=0)
-    return values, mean
+def _logistic(penalty: float) -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=1 / penalty, class_weight="balanced", max_iter=2000))
+
+
+def _loss(penalty: float, x: np.ndarray, is_true: np.ndarray, fold: tuple[np.ndarray, np.ndarray]) -> float:
+    """Return the log loss on the second part of a fold, classes weighed as the fit weighs them."""
+    train, test = fold
+    answer = _logistic(penalty).fit(x[train], is_true[train]).predict_proba(x[test])[:, 1]
+    weight = compute_sample_weight("balanced", is_true[test])
+    return float(log_loss(is_true[test], answer, sample_weight=weight, labels=[False, True]))
 
 
 def frozen(body: Body, windows: WindowSet, seed: int) -> np.ndarray:
@@ -116,19 +135,73 @@ def frozen(body: Body, windows: WindowSet, seed: int) -> np.ndarray:
     return np.concatenate([body_features(body, windows, seed=seed), kinds], axis=1)
 
 
-def answers(
-    body: Body, question: Question, windows: WindowSet, sides: list[Side], share: float, config: FinetuneConfig
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the answer to every tested example, and the mean label of its training side; NaN where none is tested."""
-    values = np.full((len(windows), len(question.outputs)), np.nan)
-    mean = values.copy()
-    for side in sides:
-        chosen = few(windows, side, share, config.seed)
-        train = windows.at(chosen)
-        plain = replace(train, examples=tuple(replace(e, fold=None) for e in train.examples))
-        values[side.test] = fit_task(body, question, plain, config).scores(windows.at(side.test))
-        mean[side.test] = np.nanmean(train.truth, axis=0)
-    return values, mean
+def by_leads(windows: WindowSet, leads: int) -> list[WindowSet]:
+    """Return the windows of each turn, in which the ECG slots hold the next leads of every recording."""
+    slots = sum(kind == ChannelKind.ECG for kind in windows.config.channels)
+    return [_turn(windows, range(first, min(first + slots, leads))) for first in range(0, leads, slots)]
+
+
+def _turn(windows: WindowSet, leads: range) -> WindowSet:
+    cut = []
+    for example in windows.examples:
+        recording = open_recording(example.recording, start_s=example.start_s, duration_s=example.length_s)
+        of_ecg = [signal for signal in recording.signals if signal.kind == ChannelKind.ECG]
+        cut.append(cut_window(replace(recording, signals=tuple(of_ecg[k] for k in leads)), windows.config))
+    return replace(windows, values=np.stack([w.values for w in cut]), levels=np.stack([w.levels for w in cut]))
+
+
+def features_of(name: str, body: Body, windows: WindowSet, seeds: list[int]) -> dict[int, np.ndarray]:
+    """Return the features that a probe of a task is given, by seed of an untrained body."""
+    if name not in LEADS:
+        return {seed: frozen(body, windows, seed) for seed in seeds}
+    turns = by_leads(windows, LEADS[name])
+    found = {seed: np.stack([frozen(body, turn, seed) for turn in turns]) for seed in seeds}
+    return {seed: np.concatenate([by.mean(axis=0), by.max(axis=0)], axis=1) for seed, by in found.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One side of a comparison.
+
+    Attributes:
+        bodies: By name of the round.
+        features: Of the frozen bodies by `id` of the body and seed; empty in full training.
+    """
+
+    bodies: dict[str, Body]
+    features: dict[tuple[int, int], np.ndarray]
+
+    def answers(
+        self, question: Question, windows: WindowSet, sides: list[Side], share: float, config: FinetuneConfig
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the answer to every tested example, and the mean label of its training side; NaN where untested."""
+        values = np.full(windows.truth.shape, np.nan)
+        mean = values.copy()
+        for side in sides:
+            train = few(windows, side, share, config.seed)
+            body = self.bodies[side.name]
+            if self.features:
+                x = self.features[id(body), config.seed]
+                fitted = probe(x[train], windows.truth[train], windows.groups[train], question.answer == "binary")
+                values[side.test] = fitted(x[side.test])
+            else:
+                values[side.test] = _taught(body, question, windows.at(train), config).scores(windows.at(side.test))
+            mean[side.test] = np.nanmean(windows.truth[train], axis=0)
+        return values, mean
+
+
+def _taught(body: Body, question: Question, train: WindowSet, config: FinetuneConfig) -> Fitted:
+    plain = replace(train, examples=tuple(replace(example, fold=None) for example in train.examples))
+    return fit_task(body, question, plain, config if body.weights is not None else config.for_untrained())
+
+
+def arm_of(name: str, bodies: dict[str, Body], windows: WindowSet, how: str, seeds: list[int]) -> Arm:
+    """Return an arm; what frozen bodies make of the windows is worked out once."""
+    features = {}
+    if how == "probe":
+        for body in {id(body): body for body in bodies.values()}.values():
+            features |= {(id(body), seed): x for seed, x in features_of(name, body, windows, seeds).items()}
+    return Arm(bodies=bodies, features=features)
 
 
 def figure(truth: np.ndarray, runs: list[tuple[np.ndarray, np.ndarray]], rows: np.ndarray, is_binary: bool) -> float:
@@ -139,40 +212,51 @@ def figure(truth: np.ndarray, runs: list[tuple[np.ndarray, np.ndarray]], rows: n
     return float(-100 * np.mean(found))
 
 
-def compare(
-    body: Body, name: str, data: Path, fold: int, shares: list[float], config: FinetuneConfig, seeds: list[int]
-) -> dict[str, dict[str, str]]:
+def compare(arguments: argparse.Namespace, name: str, data: Path) -> dict[str, dict[str, str]]:
     """Return the figures of a task by share of labels."""
-    question, windows, sides = material(name, data, body, fold)
-    is_binary = question.answer == "binary"
-    table, bodies = {}, {"pre-trained": body, "untrained": untrained(body)}
-    kept = {}
-    if config.how == "probe":
-        kept = {arm: {seed: frozen(one, windows, seed) for seed in seeds} for arm, one in bodies.items()}
-    for share in shares:
-        arms = {}
-        for arm, one in bodies.items():
-            settings = config if one.weights is not None else config.for_untrained()
-            arms[arm] = [
-                probe_answers(kept[arm][seed], windows, sides, share, seed, is_binary)
-                if kept
-                else answers(one, question, windows, sides, share, replace(settings, seed=seed))
-                for seed in seeds
+    first = body_at(arguments.model, str(arguments.fold))
+    question, windows, sides = material(name, data, first)
+    is_by_fold = SETS[name][0] == "challenge2015"  # the others are in no pre-training
+    if is_by_fold and "{n}" not in arguments.model:
+        sides = [side for side in sides if side.name == f"fold {arguments.fold}"]
+    folds = {side.name: side.name.split()[-1] if is_by_fold else str(arguments.fold) for side in sides}
+    bodies = {"model": {side: body_at(arguments.model, fold) for side, fold in folds.items()}}
+    if arguments.against is None:
+        bodies["against"] = dict.fromkeys(folds, untrained(first))
+    else:
+        bodies["against"] = {side: body_at(arguments.against, fold) for side, fold in folds.items()}
+    arms = {arm: arm_of(name, by, windows, arguments.how, arguments.seeds) for arm, by in bodies.items()}
+    table = {}
+    for share in arguments.shares:
+        runs = {
+            arm: [
+                one.answers(question, windows, sides, share, FinetuneConfig(how=arguments.how, seed=seed))
+                for seed in arguments.seeds
             ]
-        tested = np.isfinite(arms["untrained"][0][0]).all(axis=1)
-        groups, truth = windows.groups[tested], windows.truth[tested]
-        runs = {arm: [(v[tested], m[tested]) for v, m in found] for arm, found in arms.items()}
-        of = {arm: partial(figure, truth, found, is_binary=is_binary) for arm, found in runs.items()}
-        intervals = {arm: str(bootstrap(lambda rows, f=f: f(rows=rows), groups)) for arm, f in of.items()}
-        gain = bootstrap(lambda rows, of=of: of["pre-trained"](rows=rows) - of["untrained"](rows=rows), groups)
-        table[f"{share:g}"] = intervals | {"gain": str(gain), "tested": str(len(groups))}
-        print(name, config.how, share, table[f"{share:g}"], flush=True)
+            for arm, one in arms.items()
+        }
+        table[f"{share:g}"] = figures(windows, runs, is_binary=question.answer == "binary")
+        print(name, arguments.how, share, table[f"{share:g}"], flush=True)
     return table
+
+
+def figures(
+    windows: WindowSet, runs: dict[str, list[tuple[np.ndarray, np.ndarray]]], *, is_binary: bool
+) -> dict[str, str]:
+    """Return both arms' figures and the gain of the first, with intervals."""
+    tested = np.isfinite(runs["model"][0][0]).all(axis=1)
+    groups, truth = windows.groups[tested], windows.truth[tested]
+    kept = {arm: [(values[tested], mean[tested]) for values, mean in found] for arm, found in runs.items()}
+    of = {arm: partial(figure, truth, found, is_binary=is_binary) for arm, found in kept.items()}
+    intervals = {arm: str(bootstrap(lambda rows, f=f: f(rows=rows), groups)) for arm, f in of.items()}
+    gain = bootstrap(lambda rows: of["model"](rows=rows) - of["against"](rows=rows), groups)
+    return intervals | {"gain": str(gain), "tested": str(len(groups))}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="run or checkpoint folder")
+    parser.add_argument("--model", required=True, help="run, checkpoint or shipped name; {n} stands for the fold")
+    parser.add_argument("--against", help="the same of another encoder; by default --model's untrained")
     parser.add_argument("--fold", type=int, default=4, help="fold of challenge2015 that the encoder did not see")
     parser.add_argument("--tasks", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 1.0])
@@ -182,12 +266,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     data = Path(os.environ["QUALITYFM_DATA"])
-    folder = arguments.model / "checkpoint"
-    body = pretrained_body(folder if folder.is_dir() else arguments.model)
-    config = FinetuneConfig(how=arguments.how)
-    found: dict[str, object] = {"model": str(arguments.model), "how": arguments.how, "seeds": arguments.seeds}
+    found: dict[str, object] = {**vars(arguments), "out": str(arguments.out)}
     for name in arguments.tasks:
-        found[name] = compare(body, name, data, arguments.fold, arguments.shares, config, arguments.seeds)
+        found[name] = compare(arguments, name, data)
         if arguments.out:
             arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

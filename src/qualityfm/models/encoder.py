@@ -91,10 +91,11 @@ class Layer(nn.Module):
         turn: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "line patch head feature"]:
         qkv = qkv.permute(2, 0, 3, 1, 4)
-        query_key, value = qkv.split((2, 1))  # one piece of memory for the gradient, where indices would fill three
+        # Split, not indexed: the gradient is then written once, where each index would fill a whole tensor of zeros.
+        query_key, last = torch.split(qkv, [2, 1])
         if turn is not None:
             query_key = rotate_positions(query_key, turn)
-        query, key, value = *query_key, value.squeeze(0)
+        (query, key), value = query_key, last.squeeze(0)
         radius, num_global = self.config.attention_radius, self.config.num_global
         if self.config.attention == "sliding":
             mixed = windowed_attention(query, key, value, radius=radius, num_global=num_global, is_valid=is_valid)

@@ -135,10 +135,12 @@ def frozen(body: Body, windows: WindowSet, seed: int) -> np.ndarray:
     return np.concatenate([body_features(body, windows, seed=seed), kinds], axis=1)
 
 
-def by_leads(windows: WindowSet, leads: int) -> list[WindowSet]:
-    """Return the windows of each turn, in which the ECG slots hold the next leads of every recording."""
+def turns_of(name: str, windows: WindowSet) -> list[WindowSet]:
+    """Return what an encoder is shown in turn: the windows, or all leads of them, as many at once as it has slots."""
+    if name not in LEADS:
+        return [windows]
     slots = sum(kind == ChannelKind.ECG for kind in windows.config.channels)
-    return [_turn(windows, range(first, min(first + slots, leads))) for first in range(0, leads, slots)]
+    return [_turn(windows, range(first, min(first + slots, LEADS[name]))) for first in range(0, LEADS[name], slots)]
 
 
 def _turn(windows: WindowSet, leads: range) -> WindowSet:
@@ -150,13 +152,12 @@ def _turn(windows: WindowSet, leads: range) -> WindowSet:
     return replace(windows, values=np.stack([w.values for w in cut]), levels=np.stack([w.levels for w in cut]))
 
 
-def features_of(name: str, body: Body, windows: WindowSet, seeds: list[int]) -> dict[int, np.ndarray]:
-    """Return the features that a probe of a task is given, by seed of an untrained body."""
-    if name not in LEADS:
-        return {seed: frozen(body, windows, seed) for seed in seeds}
-    turns = by_leads(windows, LEADS[name])
-    found = {seed: np.stack([frozen(body, turn, seed) for turn in turns]) for seed in seeds}
-    return {seed: np.concatenate([by.mean(axis=0), by.max(axis=0)], axis=1) for seed, by in found.items()}
+def features_of(body: Body, turns: list[WindowSet], seed: int) -> np.ndarray:
+    """Return the features that a probe is given; the seed is that of an untrained body."""
+    by_turn = np.stack([frozen(body, turn, seed) for turn in turns])
+    if len(turns) == 1:
+        return by_turn[0]
+    return np.concatenate([by_turn.mean(axis=0), by_turn.max(axis=0)], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,12 +196,13 @@ def _taught(body: Body, question: Question, train: WindowSet, config: FinetuneCo
     return fit_task(body, question, plain, config if body.weights is not None else config.for_untrained())
 
 
-def arm_of(name: str, bodies: dict[str, Body], windows: WindowSet, how: str, seeds: list[int]) -> Arm:
+def arm_of(bodies: dict[str, Body], turns: list[WindowSet], how: str, seeds: list[int]) -> Arm:
     """Return an arm; what frozen bodies make of the windows is worked out once."""
-    features = {}
-    if how == "probe":
-        for body in {id(body): body for body in bodies.values()}.values():
-            features |= {(id(body), seed): x for seed, x in features_of(name, body, windows, seeds).items()}
+    features: dict[tuple[int, int], np.ndarray] = {}
+    for body in {id(body): body for body in bodies.values()}.values() if how == "probe" else ():
+        for seed in seeds:
+            is_known = body.weights is not None and seed != seeds[0]  # only an untrained body is drawn anew
+            features[id(body), seed] = features[id(body), seeds[0]] if is_known else features_of(body, turns, seed)
     return Arm(bodies=bodies, features=features)
 
 
@@ -225,7 +227,8 @@ def compare(arguments: argparse.Namespace, name: str, data: Path) -> dict[str, d
         bodies["against"] = dict.fromkeys(folds, untrained(first))
     else:
         bodies["against"] = {side: body_at(arguments.against, fold) for side, fold in folds.items()}
-    arms = {arm: arm_of(name, by, windows, arguments.how, arguments.seeds) for arm, by in bodies.items()}
+    turns = turns_of(name, windows) if arguments.how == "probe" else []
+    arms = {arm: arm_of(by, turns, arguments.how, arguments.seeds) for arm, by in bodies.items()}
     table = {}
     for share in arguments.shares:
         runs = {

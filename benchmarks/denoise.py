@@ -24,7 +24,8 @@ from scipy.ndimage import median_filter
 from scipy.signal import butter, savgol_filter, sosfiltfilt, wiener
 
 from qualityfm.evidence.intervals import bootstrap
-from qualityfm.inference.predictor import Predictor, load_model
+from qualityfm.inference.loading import load_model
+from qualityfm.inference.predictor import Predictor
 from qualityfm.models.decoder import SpectrumDecoder
 from qualityfm.pretrain.noise import load_noise
 from qualityfm.segments import cut_block, scale_values

@@ -32,7 +32,8 @@ from sklearn.preprocessing import StandardScaler
 
 from qualityfm.evidence.intervals import auc, bootstrap
 from qualityfm.finetune.data import collect_windows
-from qualityfm.inference.predictor import Predictor, load_model
+from qualityfm.inference.loading import load_model
+from qualityfm.inference.predictor import Predictor
 from qualityfm.models.network import Network
 from qualityfm.pretrain.batches import corruption_for
 from qualityfm.pretrain.noise import load_noise

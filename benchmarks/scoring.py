@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 import wfdb
 
-from qualityfm.inference.predictor import load_model
+from qualityfm.inference.loading import load_model
 from qualityfm.quality.score import score_quality
 from qualityfm.records import ChannelKind
 from qualityfm.sources import open_recording

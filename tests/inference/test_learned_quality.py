@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qualityfm.inference.predictor import load_model
+from qualityfm.inference.loading import load_model
 from qualityfm.records import Cause, ChannelKind, Recording, Signal
 from qualityfm.waveform.simulate import SimulationConfig, simulate
 

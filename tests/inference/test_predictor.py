@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from qualityfm.errors import ConfigError, SignalError
-from qualityfm.inference.predictor import Predictor, load_model
+from qualityfm.inference.loading import load_model
+from qualityfm.inference.predictor import Predictor
 from qualityfm.models.checkpoint import save_checkpoint
 from qualityfm.models.config import ModelConfig
 from qualityfm.models.network import Network

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qualityfm.errors import SignalError
+from qualityfm.inference.loading import load_model
 from qualityfm.inference.stream import Stream, StreamChannel, StreamConfig
 from qualityfm.quality.score import score_quality
 from qualityfm.records import ChannelKind, Recording, Signal
@@ -204,7 +205,7 @@ def test_a_channel_table_that_cannot_be_is_refused(channels, field):
 
 @pytest.fixture(scope="module")
 def model():
-    return pytest.importorskip("qualityfm.inference.predictor").load_model("qualityfm-tiny")
+    return load_model("qualityfm-tiny")
 
 
 def test_a_model_in_the_stream_says_what_it_says_of_the_file(simulated, model):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from qualityfm.errors import ConfigError, FormatError
-from qualityfm.inference.predictor import load_model
+from qualityfm.inference.loading import load_model
 from qualityfm.models.checkpoint import load_checkpoint
 from qualityfm.pretrain.loop import pretrain
 from qualityfm.pretrain.preset import load_preset

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from qualityfm.errors import ConfigError
-from qualityfm.inference.predictor import load_model
+from qualityfm.inference.loading import load_model
 from qualityfm.models.checkpoint import load_checkpoint, read_card, save_checkpoint
 from qualityfm.models.network import Network
 from qualityfm.pretrain.loop import pretrain

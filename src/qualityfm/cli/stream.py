@@ -143,7 +143,7 @@ def _model(options: Options) -> Predictor | None:
     if options.segment_s is not None:
         expected = "no length of segments beside --model, which brings its own"
         raise _refusal("--segment-s", options.segment_s, expected)
-    from qualityfm.inference.predictor import load_model
+    from qualityfm.inference.loading import load_model
 
     return load_model(options.model)
 

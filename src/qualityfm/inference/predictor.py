@@ -9,10 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-# What finds a model is asked for here as well: these three names lived in this file first.
-from qualityfm.inference.loading import find_checkpoint as find_checkpoint
-from qualityfm.inference.loading import load_model as load_model
-from qualityfm.inference.loading import shipped_models as shipped_models
 from qualityfm.inference.scoring import Answers, Scorer
 from qualityfm.models.checkpoint import TASK, load_checkpoint, read_card
 from qualityfm.models.network import Network

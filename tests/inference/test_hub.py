@@ -33,8 +33,15 @@ def test_a_model_saved_twice_is_the_same_folder(model, tmp_path):
 
 def test_the_folder_holds_a_card_that_the_hub_can_read(model, tmp_path):
     text = (hub.save_pretrained(model, tmp_path) / "README.md").read_text()
-    assert text.startswith("---\nlibrary_name: qualityfm\nlicense: cc-by-4.0\n")
+    assert text.startswith("---\nlibrary_name: qualityfm\ntags:\n")
     assert "10 s at 125 Hz" in text
+
+
+def test_licence_and_sources_on_the_hub_are_those_of_the_card(model):
+    assert "license" not in hub.model_card(model)
+    shipped = hub.model_card(hub.from_pretrained("qualityfm-tiny"))
+    assert "\nlicense: cc-by-4.0\n" in shipped
+    assert "**Sources:** Trained on PhysioNet/CinC Challenge 2015" in shipped
 
 
 def test_a_name_that_is_no_folder_and_no_repository_is_refused():

@@ -31,6 +31,10 @@ def test_four_steps_equal_two_and_two_bit_for_bit(small_preset, small_data, tmp_
     assert second.is_finished
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
     assert whole.heldout_end == second.heldout_end
+    cards = [load_checkpoint(tmp_path / name / "checkpoint")[1]["metrics"] for name in ("whole", "parts")]
+    assert cards[0]["heldout_lowest"] == cards[1]["heldout_lowest"]
+    for sign, value in cards[0]["heldout_lowest"].items():
+        assert value <= min(whole.heldout_start[sign], whole.heldout_end[sign])
     assert (whole.num_made, whole.num_natural) == (second.num_made, second.num_natural)
     for name, value in weights(tmp_path / "whole").items():
         assert torch.equal(value, weights(tmp_path / "parts")[name]), name
@@ -135,6 +139,13 @@ def test_the_setting_that_differs_from_the_earlier_run_is_named(small_preset, sm
     pretrain(small_preset, small_data, tmp_path, steps=2, stop_after=1, threads=1)
     with pytest.raises(ConfigError, match=r"preset\.pretrain\.seed: found 0, expected 3"):
         pretrain(small_preset, small_data, tmp_path, steps=2, threads=1, seed=3)
+
+
+def test_a_folder_of_another_network_names_the_setting_before_any_weight_is_loaded(small_preset, small_data, tmp_path):
+    pretrain(small_preset, small_data, tmp_path, steps=2, stop_after=1, threads=1)
+    wider = replace(small_preset, model=replace(small_preset.model, width=2 * small_preset.model.width))
+    with pytest.raises(ConfigError, match=r"follows another plan: .*preset\.model\.width"):
+        pretrain(wider, small_data, tmp_path, steps=2, threads=1)
 
 
 def test_a_data_set_is_no_place_for_a_run(small_preset, small_data):

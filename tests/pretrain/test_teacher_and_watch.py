@@ -55,6 +55,13 @@ def test_identical_features_are_a_collapse():
     assert not watch.is_collapsed(start, start)
 
 
+def test_a_run_that_recovered_has_collapsed_all_the_same():
+    start, end = ({"feature_spread": 0.5, "effective_rank": 60.0, "loss": loss} for loss in (9.0, 3.0))
+    fallen = {"feature_spread": 0.01, "effective_rank": 2.0, "loss": 5.0}
+    assert watch.lowest(start, fallen, end) == {"feature_spread": 0.01, "effective_rank": 2.0}
+    assert watch.is_collapsed(start, watch.lowest(start, fallen, end))
+
+
 def test_jitter_keeps_missing_samples_missing_and_changes_little():
     values = np.random.default_rng(0).standard_normal((3, 500)).astype(np.float32)
     values[1, 100:200] = np.nan

@@ -23,6 +23,9 @@ OWN_FIELDS = frozenset(
 
 README = "README.md"
 
+#: Fields of a card that its README tells, with their titles.
+TOLD = {"heldout": "Held out:", "attribution": "Sources:", "licence": "Licence of the weights:", "status": "Status:"}
+
 
 def save_pretrained(model: Predictor, folder: str | Path, *, half_precision: bool = False) -> Path:
     """Write a model as a folder that `from_pretrained` loads and the hub shows; return the folder.
@@ -118,8 +121,11 @@ def model_card(model: Predictor) -> str:
     data = card.get("data", {})
     tags = "\n".join(f"- {tag}" for tag in ("ecg", "ppg", "signal-quality", "self-supervised", "time-series"))
     metrics = json.dumps(card.get("metrics", {}), indent=1, ensure_ascii=False)
+    # A model without a licence gets none: whose weights they are, their owner says.
+    licence = f"license: {card['licence'].lower().replace(' ', '-')}\n" if "licence" in card else ""
+    told = "".join(f"**{title}** {card[field]}\n\n" for field, title in TOLD.items() if field in card)
     return (
-        f"---\nlibrary_name: qualityfm\nlicense: cc-by-4.0\ntags:\n{tags}\n---\n\n"
+        f"---\nlibrary_name: qualityfm\n{licence}tags:\n{tags}\n---\n\n"
         f"# {model.name}\n\n"
         f"An encoder of {model.network.num_parameters / 1e6:.2f} million parameters for the signal quality "
         "of intensive-care waveforms.\nNot a medical device: research only, nobody has validated it clinically.\n\n"
@@ -127,6 +133,7 @@ def model_card(model: Predictor) -> str:
         f"{', '.join(segments.channels)}; any recording is cut and scaled by the recipe in `{CARD}`.\n\n"
         f"**Trained on** {data.get('num_recordings', 'an unstated number of')} recordings, {data.get('hours', '?')} h; "
         f"content hash `{data.get('content_hash', 'unstated')}`. Noise: {card.get('noise', 'unstated')}.\n\n"
+        f"{told}"
         f"```python\nfrom qualityfm import from_pretrained, open_recording\n\n"
         f'model = from_pretrained("this/folder")\nprint(model.score(open_recording("record.hea")))\n```\n\n'
         f"## Figures of the training run\n\n```json\n{metrics}\n```\n"

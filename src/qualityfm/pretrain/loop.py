@@ -32,7 +32,7 @@ from qualityfm.pretrain.step import new_state, take_step
 from qualityfm.training import ranks, runtime
 from qualityfm.training.engine import Engine, EngineConfig
 from qualityfm.training.log import RunLog, draw_curves
-from qualityfm.training.state import STATE, TrainingState
+from qualityfm.training.state import STATE, TrainingState, read_state
 from qualityfm.training.stop import StopRequest
 
 CHECKPOINT = "checkpoint"
@@ -173,8 +173,10 @@ def _begin(
         claim(out)
     ranks.wait()
     if (out / STATE).is_file():
+        require_same_plan(
+            read_state(out)["history"].get("plan") or {}, plan, out
+        )  # first: another network cannot be loaded
         state.load(out)
-        require_same_plan(state.history["plan"], plan, out)
     else:
         start = watching.check(objective, material.checks, place)
         state.history = {"plan": plan, "num_natural": 0, "num_made": 0, "heldout_start": start}
@@ -242,9 +244,9 @@ def _one_step(run: _Run, source: BatchSource) -> tuple[StepReport, dict[str, flo
     values = take_step(run.engine, state, source, run.config, run.num_steps)
     is_check = state.step % max(1, min(100, run.num_steps // 10)) == 0 or state.step == run.num_steps
     if is_check:
-        run.last_check = state.history["heldout_last"] = watching.check(
-            run.objective, run.material.checks, run.engine.place
-        )
+        run.last_check = watching.check(run.objective, run.material.checks, run.engine.place)
+        state.history["heldout_last"] = run.last_check
+        state.history["heldout_lowest"] = watch.lowest(_lowest(state), run.last_check)
         values |= {f"heldout/{k}": v for k, v in run.last_check.items()}
     seconds = time.monotonic() - began
     told = StepReport(
@@ -288,6 +290,11 @@ def whole_network(run: _Run) -> Network | None:
     return whole.to(run.engine.place)
 
 
+def _lowest(state: TrainingState) -> dict[str, float]:
+    """Return the least of each sign of collapse so far; a state that was saved before they were kept has its start."""
+    return dict(state.history.get("heldout_lowest") or watch.lowest(state.history["heldout_start"]))
+
+
 def _metrics(state: TrainingState) -> dict[str, Any]:
     history = state.history
     return {
@@ -297,6 +304,7 @@ def _metrics(state: TrainingState) -> dict[str, Any]:
         "num_made_pairs": history["num_made"],
         "heldout_start": history["heldout_start"],
         "heldout_end": history.get("heldout_last"),
+        "heldout_lowest": _lowest(state),
     }
 
 
@@ -310,5 +318,5 @@ def _summary(run: _Run) -> RunSummary:
         heldout_end=run.last_check,
         num_natural=history["num_natural"],
         num_made=history["num_made"],
-        is_collapsed=watch.is_collapsed(history["heldout_start"], run.last_check),
+        is_collapsed=watch.is_collapsed(history["heldout_start"], _lowest(run.state)),
     )

@@ -31,7 +31,7 @@ class RunSummary:
             and teacher entropy.
         num_natural: Pairs of two segments seen so far.
         num_made: Pairs made by adding noise.
-        is_collapsed: Whether spread or rank fell below their bounds.
+        is_collapsed: Whether spread or rank fell below their bounds at any check.
     """
 
     folder: Path

@@ -10,6 +10,9 @@ from torch import Tensor
 #: start where a small held-out set cannot show so many directions (docs/decisions/0006).
 MIN_SPREAD_SHARE, MIN_EFFECTIVE_RANK = 0.1, 16.0
 
+#: What falls when an encoder collapses.
+SIGNS = ("feature_spread", "effective_rank")
+
 
 def feature_spread(features: Float[Tensor, "sample width"]) -> float:
     """Return the mean over features of the standard deviation over samples; 0 when all samples look alike."""
@@ -30,6 +33,11 @@ def softmax_entropy(logits: Float[Tensor, "sample prototype"], temperature: floa
     """Return the mean entropy in nats of the teacher's softmax; log(number of prototypes) when it says nothing."""
     log_share = (logits / temperature).log_softmax(-1)
     return float(-(log_share.exp() * log_share).sum(-1).mean())
+
+
+def lowest(*checks: dict[str, float]) -> dict[str, float]:
+    """Return the least of each sign of collapse: a run that recovered has collapsed all the same."""
+    return {sign: min(check[sign] for check in checks) for sign in SIGNS}
 
 
 def is_collapsed(start: dict[str, float], now: dict[str, float]) -> bool:

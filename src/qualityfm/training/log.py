@@ -85,9 +85,10 @@ def draw_curves(folder: Path) -> Path:
     from matplotlib.figure import Figure
 
     lines = read_log(folder)
+    losses = ["loss", "distill", "power", "phase", "quality", "causes", "beats"]
     panels = {
-        "loss (training)": ["loss", "distill", "power", "phase", "quality"],
-        "loss (held-out)": ["heldout/loss", "heldout/distill", "heldout/power", "heldout/phase", "heldout/quality"],
+        "loss (training)": losses,
+        "loss (held-out)": [f"heldout/{name}" for name in losses],
         "spread and rank against the start": ["heldout/feature_spread", "heldout/effective_rank"],
         "teacher entropy": ["heldout/teacher_entropy"],
         "linear probe of held-out patients": ["probe/quality_auc", "probe/rate_correlation"],

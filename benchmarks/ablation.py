@@ -6,7 +6,8 @@
 Each arm and seed has a run folder OUT/arm-seed, which is resumed where it stopped and left alone once it is probed
 (OUT/arm-seed/probe.json). The probes are those of benchmarks/linear_probe.py, read on the fold that --data leaves out
 (af: on MIT-BIH Arrhythmia). Intervals: bootstrap over records (af: patients) of the difference in AUC to the first arm,
-the same records and the mean over seeds in both. An arm is a table of settings; nothing else differs.
+the same records and the mean over seeds in both; each seed's difference stands behind, for intervals leave seeds out.
+An arm is a table of settings; nothing else differs, but that "channels" has half the width.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qualityfm.config import first_difference, to_plain
 from qualityfm.evidence.intervals import auc, bootstrap
 from qualityfm.pretrain.loop import pretrain
 from qualityfm.pretrain.preset import Preset, load_preset
@@ -37,13 +39,13 @@ ARMS: dict[str, dict[str, dict[str, object]]] = {
     "radius-8": {"model": {"attention_radius": 8}},
     "radius-64": {"model": {"attention_radius": 64}},
     "no-beats": {"pretrain": {"beat_weight": 0.0}},
-    "beats-only": {"pretrain": {"distill_weight": 0.0, "amplitude_weight": 0.0, "phase_weight": 0.0}},
+    "beats-and-heads": {"pretrain": {"distill_weight": 0.0, "amplitude_weight": 0.0, "phase_weight": 0.0}},
     "graded-by-paper": {"pretrain": {"grade_by": "paper_quality"}},
     "natural-pairs-only": {"pretrain": {"made_fraction": 0.0}},
     "made-pairs-only": {"pretrain": {"made_fraction": 1.0}},
     "no-masking": {"pretrain": {"mask_fraction": 0.0}},
     "no-channel-dropout": {"pretrain": {"channel_dropout": 0.0}},
-    "quality-head-only": {
+    "heads-only": {
         "pretrain": {"distill_weight": 0.0, "amplitude_weight": 0.0, "phase_weight": 0.0, "beat_weight": 0.0}
     },
 }
@@ -66,14 +68,23 @@ def run(arm: str, seed: int, arguments: argparse.Namespace) -> dict[str, dict[st
 
     folder = arguments.out / f"{arm}-{seed}"
     answer = folder / "probe.json"
-    asked = {"preset": arguments.preset, "steps": arguments.steps, "fold": arguments.fold}
+    preset = preset_of(load_preset(arguments.preset), arm)
+    asked = {
+        "preset": to_plain(preset),
+        "steps": arguments.steps,
+        "fold": arguments.fold,
+        "data": arguments.data,
+        "heldout": arguments.heldout,
+        "noise": None if arguments.noise is None else str(arguments.noise),
+    }
     if answer.is_file():
         known = json.loads(answer.read_text(encoding="utf-8"))
         if known["asked"] != asked:
-            raise SystemExit(f"{answer}: made with {known['asked']}, expected {asked}; choose another --out")
+            name, was, now = first_difference(known["asked"], asked, "settings")
+            raise SystemExit(f"{answer}: {name}: found {was!r}, expected {now!r}; choose another --out")
         return known["probes"]
     summary = pretrain(
-        preset_of(load_preset(arguments.preset), arm),
+        preset,
         arguments.data,
         folder,
         heldout=arguments.heldout,
@@ -96,9 +107,12 @@ def compare(first: list[dict], other: list[dict], task: str) -> dict[str, str]:
     def area(runs: list[dict], chosen: np.ndarray) -> float:
         return float(np.mean([auc(truth[chosen], np.array(one[task]["trained"])[chosen]) for one in runs]))
 
+    every = np.arange(len(groups))
+    by_seed = [area([one], every) - area([known], every) for one, known in zip(other, first, strict=True)]
     return {
         "auc": str(bootstrap(lambda chosen: area(other, chosen), groups)),
         "difference": str(bootstrap(lambda chosen: area(other, chosen) - area(first, chosen), groups)),
+        "by seed": " ".join(f"{one:+.3f}" for one in by_seed),
     }
 
 
@@ -123,7 +137,8 @@ def main() -> None:
         table[arm] = {task: compare(first, runs, task) for task in runs[0]}
         for task, figures in table[arm].items():
             print(
-                f"{arm:20} {task:10} AUC {figures['auc']:24} against {arguments.arms[0]}: {figures['difference']}",
+                f"{arm:20} {task:10} AUC {figures['auc']:24} against {arguments.arms[0]}: {figures['difference']}"
+                f"  by seed {figures['by seed']}",
                 flush=True,
             )
         (arguments.out / "table.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

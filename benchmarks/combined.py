@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from few_labels import probe
 from jaxtyping import Float, Float64
-from sklearn.linear_model import LogisticRegression
 
 from qualityfm import load_model, open_recording
 from qualityfm.errors import QualityFMError
@@ -25,7 +25,7 @@ from qualityfm.evidence.paired import paired_difference
 from qualityfm.evidence.task_scores import read_scores, write_scores
 from qualityfm.tasks.alarms import VT
 from qualityfm.tasks.boosting import answer_sides
-from qualityfm.tasks.examples import Example, truths
+from qualityfm.tasks.examples import Example, groups_of, truths
 from qualityfm.tasks.features import feature_table
 from qualityfm.tasks.folds import Side, fold_sides
 from qualityfm.tasks.learners import learner_of
@@ -59,7 +59,7 @@ def answer(arguments: argparse.Namespace) -> None:
     examples = [e for e in every if e.label is not None and e.split == "train"]
     made = feature_table("alarm", examples, 300.0, arguments.cache)
     kinds = made.values[:, [name.startswith("kind_") for name in made.names]]
-    sides, truth = fold_sides(examples), truths(examples)[:, 0] > 0.5
+    sides = fold_sides(examples)
     answers = {name: np.zeros(len(examples)) for name in MODELS}
     ask = partial(answer_sides, kind="binary", learn=learner_of("alarm", made.names).learn, has_thresholds=False)
     answers["trees"] = ask(made.values, examples, sides).score[:, 0]
@@ -70,9 +70,9 @@ def answer(arguments: argparse.Namespace) -> None:
         low = standard @ np.linalg.svd(standard[side.train], full_matrices=False)[2][:NUM_COMPONENTS].T
         both = ask(made.values, examples, [side], extra_features=low)
         answers["trees and encoder"][side.test] = both.score[:, 0]
-        seen = np.concatenate((standard / np.sqrt(standard.shape[1]), kinds), axis=1)
-        probe = LogisticRegression(max_iter=2000).fit(seen[side.train], truth[side.train])
-        answers["encoder"][side.test] = probe.predict_proba(seen[side.test])[:, 1]
+        seen = np.concatenate((standard, kinds), axis=1)
+        fitted = probe(seen[side.train], truths(examples)[side.train], groups_of(examples)[side.train], is_binary=True)
+        answers["encoder"][side.test] = fitted(seen[side.test])[:, 0]
     write_scores(arguments.scores, examples, (OUTPUT,), {name: score[:, None] for name, score in answers.items()})
 
 

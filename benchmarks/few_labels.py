@@ -1,7 +1,7 @@
 """What is pre-training worth when labels are few? The same encoder with and without it, on patients it never met.
 
     QUALITYFM_DATA=... OMP_NUM_THREADS=1 python benchmarks/few_labels.py --model RUN --fold 4 --how probe
-    ... --model "RUNS/fold-{n}"                one encoder for each fold, which did not see it: all folds are answered
+    ... --model "RUNS/fold-{n}"                one encoder for each fold of the challenge: all of them are answered
     ... --model RUN --against OTHER            two pre-trained encoders instead of one with and without
 
 (alarm) false alarms of five types, and (abp) arterial pressure: fold 4 of challenge2015 `train` is answered, which the
@@ -9,12 +9,14 @@
 (af) MIT-BIH Arrhythmia, every third window, five rounds over patients; (quality) challenge2011 in its folds. Neither
     set may be in pre-training. A probe of quality sees all twelve leads, in turn as many as the encoder has slots for,
     and takes mean and largest of their features; full training sees the first of them only.
-A share of the *training patients* is drawn, by seed; both arms get the same ones. The pre-trained and the untrained arm
+A share of the *training patients* is drawn, by seed, and at least four of each class where there are so many: of
+MIT-BIH's five patients with AF a tenth would be none. Both arms get the same ones, and the table counts them. The arms
 differ in the encoder's weights, and in full training in the rates that untrained bodies have (`for_untrained`). A probe
 is a map of mean, deviation and maximum of the frozen tokens: a logistic regression, its penalty that of least loss over
 repeated grouped folds of the drawn patients, or the shrunken linear map of `qualityfm.tasks.linear`. Figures are means
 over seeds of AUC, or of minus MASE in percent (mean absolute error over that of the training mean, systolic and
-diastolic); intervals by bootstrap over patients or records, paired for the gain: positive where pre-training helps.
+diastolic). AUC compares answers of one round only, since each round has a probe of its own. Intervals by bootstrap over
+patients or records, paired for the gain, which is positive where pre-training helps; they leave out the seeds.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
+from qualityfm.evidence.encoder_check import check_encoder
 from qualityfm.evidence.intervals import auc, bootstrap
 from qualityfm.finetune.body import Body, pretrained_body, untrained
 from qualityfm.finetune.config import FinetuneConfig
@@ -46,7 +49,9 @@ from qualityfm.finetune.run import gather, question_of
 from qualityfm.inference.loading import find_checkpoint
 from qualityfm.models.question import Question
 from qualityfm.records import ChannelKind
+from qualityfm.shards.joined import recording_marks
 from qualityfm.sources import open_recording
+from qualityfm.tasks.examples import Example
 from qualityfm.tasks.folds import Side, fold_sides, with_folds
 from qualityfm.tasks.linear import fit_linear
 from qualityfm.tasks.task import find_task
@@ -54,8 +59,8 @@ from qualityfm.tasks.windows import cut_window
 
 #: Task: folder of the data, and every how many-th example is used.
 SETS = {"alarm": ("challenge2015", 1), "abp": ("challenge2015", 1), "af": ("mitdb", 3), "quality": ("challenge2011", 1)}
-#: Training patients are kept at least so many, so that both classes can occur.
-MIN_PATIENTS = 8
+#: So many training patients of each class are kept at least, so that both occur.
+MIN_OF_A_CLASS = 4
 #: Weight of a logistic regression's squared weights, from next to nothing to a mere mean.
 PENALTIES = np.logspace(-1, 8, 10)
 #: Times that the drawn patients are cut into folds anew to choose among them: one cut of few patients is a toss.
@@ -93,7 +98,7 @@ def few(windows: WindowSet, side: Side, share: float, seed: int) -> np.ndarray:
     is_positive = np.array([is_class and label[groups == name].max() > 0 for name in names])
     kept = []
     for part in (names[is_positive], names[~is_positive]):
-        least = min(len(part), MIN_PATIENTS // 2)
+        least = min(len(part), MIN_OF_A_CLASS)
         kept.extend(rng.permutation(part)[: max(least, round(share * len(part)))])
     return side.train[np.isin(groups, kept)]
 
@@ -112,8 +117,9 @@ def probe(x: np.ndarray, truth: np.ndarray, groups: np.ndarray, is_binary: bool)
         )
         if len(np.unique(is_true[train])) == 2
     ]
-    losses = [np.mean([_loss(penalty, x, is_true, fold) for fold in folds]) for penalty in PENALTIES]
-    fitted = _logistic(PENALTIES[int(np.argmin(losses))]).fit(x, is_true)
+    losses = [sum(_loss(penalty, x, is_true, fold) for fold in folds) for penalty in PENALTIES]
+    chosen = PENALTIES[int(np.argmin(losses))] if folds else PENALTIES[-1]
+    fitted = _logistic(chosen).fit(x, is_true)
     return lambda asked: fitted.predict_proba(asked)[:, 1:]
 
 
@@ -206,12 +212,42 @@ def arm_of(bodies: dict[str, Body], turns: list[WindowSet], how: str, seeds: lis
     return Arm(bodies=bodies, features=features)
 
 
-def figure(truth: np.ndarray, runs: list[tuple[np.ndarray, np.ndarray]], rows: np.ndarray, is_binary: bool) -> float:
-    """Return the mean over seeds of AUC, or of minus MASE in percent over systolic and diastolic."""
-    if is_binary:
-        return float(np.mean([auc(truth[rows, 0] > 0.5, values[rows, 0]) for values, _ in runs]))
-    found = [np.abs(values - truth)[rows, :2].mean(0) / np.abs(mean - truth)[rows, :2].mean(0) for values, mean in runs]
-    return float(-100 * np.mean(found))
+def auc_within(rounds: np.ndarray, is_true: np.ndarray, score: np.ndarray) -> float:
+    """Return the share of pairs of a true and a false example of one round that are in order."""
+    total, pairs = 0.0, 0
+    for number in np.unique(rounds):
+        here = rounds == number
+        count = int(is_true[here].sum()) * int((~is_true[here]).sum())
+        if count:
+            total, pairs = total + count * auc(is_true[here], score[here]), pairs + count
+    return total / pairs if pairs else float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What was answered.
+
+    Attributes:
+        groups: Patient or record of each example.
+        truth: Labels.
+        rounds: Number of the round that answered each.
+        is_binary: Whether labels are yes or no.
+    """
+
+    groups: np.ndarray
+    truth: np.ndarray
+    rounds: np.ndarray
+    is_binary: bool
+
+    def figure(self, rows: np.ndarray, runs: list[tuple[np.ndarray, np.ndarray]]) -> float:
+        """Return the mean over runs of AUC, or of minus MASE in percent over systolic and diastolic."""
+        truth = self.truth[rows]
+        if self.is_binary:
+            return float(
+                np.mean([auc_within(self.rounds[rows], truth[:, 0] > 0.5, values[rows, 0]) for values, _ in runs])
+            )
+        errors = [(np.abs(values[rows] - truth), np.abs(mean[rows] - truth)) for values, mean in runs]
+        return float(-100 * np.mean([error[:, :2].mean(0) / usual[:, :2].mean(0) for error, usual in errors]))
 
 
 def compare(arguments: argparse.Namespace, name: str, data: Path) -> dict[str, dict[str, str]]:
@@ -227,33 +263,71 @@ def compare(arguments: argparse.Namespace, name: str, data: Path) -> dict[str, d
         bodies["against"] = dict.fromkeys(folds, untrained(first))
     else:
         bodies["against"] = {side: body_at(arguments.against, fold) for side, fold in folds.items()}
+    for side in sides:
+        for by_side in bodies.values():
+            require_clean(by_side[side.name], first, [windows.examples[i] for i in side.test], data / SETS[name][0])
     turns = turns_of(name, windows) if arguments.how == "probe" else []
     arms = {arm: arm_of(by, turns, arguments.how, arguments.seeds) for arm, by in bodies.items()}
     table = {}
     for share in arguments.shares:
-        runs = {
-            arm: [
-                one.answers(question, windows, sides, share, FinetuneConfig(how=arguments.how, seed=seed))
-                for seed in arguments.seeds
-            ]
-            for arm, one in arms.items()
-        }
-        table[f"{share:g}"] = figures(windows, runs, is_binary=question.answer == "binary")
+        settings = [FinetuneConfig(how=arguments.how, seed=seed) for seed in arguments.seeds]
+        runs = {arm: [one.answers(question, windows, sides, share, s) for s in settings] for arm, one in arms.items()}
+        drawn = [few(windows, side, share, seed) for side in sides for seed in arguments.seeds]
+        table[f"{share:g}"] = figures(windows, sides, runs, is_binary=question.answer == "binary")
+        table[f"{share:g}"]["drawn"] = _counted(windows, drawn, is_binary=question.answer == "binary")
         print(name, arguments.how, share, table[f"{share:g}"], flush=True)
     return table
 
 
+def require_clean(body: Body, first: Body, tested: list[Example], folder: Path) -> None:
+    """Refuse an encoder that met tested patients, or one whose windows would be cut in another way.
+
+    Raises:
+        TaskError: It met one of them.
+    """
+    if body.segments != first.segments:
+        raise SystemExit(f"{body.name}: segments differ from those of {first.name}: windows are cut once for both")
+    if (folder / "records.csv").is_file():
+        check_encoder(body.origin, tested, folder / "records.csv", body.name)
+        return
+    known = set(body.origin.get("data", {}).get("recording_marks", ()))
+    met = [example.name for example in tested if known & set(recording_marks([example.name]))]
+    if met:
+        raise SystemExit(
+            f"{body.name}: was pre-trained on {met[0]}, expected an encoder that did not meet {folder.name}"
+        )
+
+
+def _counted(windows: WindowSet, drawn: list[np.ndarray], *, is_binary: bool) -> str:
+    patients = np.mean([len(np.unique(windows.groups[chosen])) for chosen in drawn])
+    told = f"{patients:.0f} patients, {np.mean([len(chosen) for chosen in drawn]):.0f} windows"
+    if not is_binary:
+        return told
+    true = [chosen[windows.truth[chosen, 0] > 0.5] for chosen in drawn]
+    return f"{told}; true ones: {np.mean([len(np.unique(windows.groups[t])) for t in true]):.0f} patients"
+
+
 def figures(
-    windows: WindowSet, runs: dict[str, list[tuple[np.ndarray, np.ndarray]]], *, is_binary: bool
+    windows: WindowSet, sides: list[Side], runs: dict[str, list[tuple[np.ndarray, np.ndarray]]], *, is_binary: bool
 ) -> dict[str, str]:
-    """Return both arms' figures and the gain of the first, with intervals."""
-    tested = np.isfinite(runs["model"][0][0]).all(axis=1)
-    groups, truth = windows.groups[tested], windows.truth[tested]
+    """Return both arms' figures and the gain of the first, with intervals, and each seed's gain."""
+    rounds = np.full(len(windows), -1)
+    for number, side in enumerate(sides):
+        rounds[side.test] = number
+    tested = rounds >= 0
+    what = Tested(
+        groups=windows.groups[tested], truth=windows.truth[tested], rounds=rounds[tested], is_binary=is_binary
+    )
     kept = {arm: [(values[tested], mean[tested]) for values, mean in found] for arm, found in runs.items()}
-    of = {arm: partial(figure, truth, found, is_binary=is_binary) for arm, found in kept.items()}
-    intervals = {arm: str(bootstrap(lambda rows, f=f: f(rows=rows), groups)) for arm, f in of.items()}
-    gain = bootstrap(lambda rows: of["model"](rows=rows) - of["against"](rows=rows), groups)
-    return intervals | {"gain": str(gain), "tested": str(len(groups))}
+    every = np.arange(len(what.groups))
+    told = {arm: str(bootstrap(lambda rows, f=found: what.figure(rows, f), what.groups)) for arm, found in kept.items()}
+    gain = bootstrap(lambda rows: what.figure(rows, kept["model"]) - what.figure(rows, kept["against"]), what.groups)
+    by_seed = [what.figure(every, [a]) - what.figure(every, [b]) for a, b in zip(*kept.values(), strict=True)]
+    return told | {
+        "gain": str(gain),
+        "gain by seed": " ".join(f"{one:.3f}" for one in by_seed),
+        "tested": str(len(every)),
+    }
 
 
 def main() -> None:
@@ -264,9 +338,13 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 1.0])
     parser.add_argument("--how", choices=("probe", "full"), default="probe")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
+    if arguments.against is not None and ("{n}" in arguments.model) != ("{n}" in arguments.against):
+        parser.error("--model and --against must both stand for one encoder of each fold, or neither")
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     data = Path(os.environ["QUALITYFM_DATA"])
     found: dict[str, object] = {**vars(arguments), "out": str(arguments.out)}

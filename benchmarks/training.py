@@ -1,9 +1,10 @@
 """Training steps of a preset on random segments, as a share of what a large matrix product reaches in the same run.
 
-    OMP_NUM_THREADS=1 python benchmarks/training.py qualityfm-tiny paper-base
+    OMP_NUM_THREADS=1 python benchmarks/training.py qualityfm-tiny
 
 Floating-point operations are counted by torch (matrix products and convolutions; forward, backward and teacher), those
-of attention on a CPU, which torch leaves out, by the formulas that it has for other devices.
+of attention on a CPU, which torch leaves out, by the formulas that it has for other devices. They count all that is
+multiplied, under the band's mask too. Memory is that of the process: give one preset at a time.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def measure(name: str, batch_size: int, num_steps: int, changes: dict[str, objec
         "parameters": objective.network.num_parameters,
         "batch": batch_size,
         "threads": torch.get_num_threads(),
-        "pairs_per_s": round(rate * batch_size, 1),
+        "pairs_per_cpu_s": round(rate * batch_size, 1),
         "gflop_per_pair": round(counter.get_total_flops() / batch_size / 1e9, 2),
         "share_of_matmul": round(rate * counter.get_total_flops() / peak, 2),
         "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),

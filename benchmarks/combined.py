@@ -59,7 +59,7 @@ def answer(arguments: argparse.Namespace) -> None:
     examples = [e for e in every if e.label is not None and e.split == "train"]
     made = feature_table("alarm", examples, 300.0, arguments.cache)
     kinds = made.values[:, [name.startswith("kind_") for name in made.names]]
-    sides = fold_sides(examples)
+    sides, truth, groups = fold_sides(examples), truths(examples), groups_of(examples)
     answers = {name: np.zeros(len(examples)) for name in MODELS}
     ask = partial(answer_sides, kind="binary", learn=learner_of("alarm", made.names).learn, has_thresholds=False)
     answers["trees"] = ask(made.values, examples, sides).score[:, 0]
@@ -71,7 +71,7 @@ def answer(arguments: argparse.Namespace) -> None:
         both = ask(made.values, examples, [side], extra_features=low)
         answers["trees and encoder"][side.test] = both.score[:, 0]
         seen = np.concatenate((standard, kinds), axis=1)
-        fitted = probe(seen[side.train], truths(examples)[side.train], groups_of(examples)[side.train], is_binary=True)
+        fitted = probe(seen[side.train], truth[side.train], groups[side.train], is_binary=True)
         answers["encoder"][side.test] = fitted(seen[side.test])[:, 0]
     write_scores(arguments.scores, examples, (OUTPUT,), {name: score[:, None] for name, score in answers.items()})
 

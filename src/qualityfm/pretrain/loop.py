@@ -173,9 +173,8 @@ def _begin(
         claim(out)
     ranks.wait()
     if (out / STATE).is_file():
-        require_same_plan(
-            read_state(out)["history"].get("plan") or {}, plan, out
-        )  # first: another network cannot be loaded
+        known = read_state(out)["history"].get("plan") or {}
+        require_same_plan(known, plan, out)  # before loading, which another network could not
         state.load(out)
     else:
         start = watching.check(objective, material.checks, place)
